@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* order.h - every ordered access to shared memory, and the one place that reads bytes in a race. */
+#ifndef NCPI_ORDER_H
+#define NCPI_ORDER_H
+
+/*
+ * Nothing outside this file names a memory order.  A load or store of a shared word is atomic
+ * because another process writes or reads it; which order it needs, and what goes wrong without,
+ * stands at each use beside its step tag (layout.h).
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define NCPI_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NCPI_TSAN 1
+#endif
+#endif
+
+/* Plain atomic access: the word is whole, nothing else is promised. */
+#define ncpi_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define ncpi_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
+#define ncpi_add(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
+
+/* A store that everything before it precedes, and the load that sees all that. */
+#define ncpi_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define ncpi_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
+
+#define ncpi_add_acq_rel(p, v) __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL)
+#define ncpi_exchange_acq_rel(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
+
+/* ThreadSanitizer does not model fences and says so at each; the orders stay as they are. */
+#if defined(NCPI_TSAN) && defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+static inline void ncpi_fence_acquire(void)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+}
+
+static inline void ncpi_fence_release(void)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static inline void ncpi_fence_full(void)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * ncpi_copy_out - copy bytes out of the ring while a producer may be overwriting them.
+ *
+ *   dst  len bytes, private
+ *   src  in the ring, 4-aligned
+ *
+ * By relaxed atomic words, so that it is no data race in C's sense; the caller validates after it
+ * (C3, C4) and uses nothing before.
+ */
+static inline void ncpi_copy_out(void *dst, const void *src, size_t len)
+{
+	uint8_t *d = dst;
+	const uint8_t *s = src;
+
+	if (len >= 4 && (uintptr_t)s % 8) {
+		uint32_t w = ncpi_load((const uint32_t *)(const void *)s);
+
+		memcpy(d, &w, 4);
+		d += 4, s += 4, len -= 4;
+	}
+	for (; len >= 8; d += 8, s += 8, len -= 8) {
+		uint64_t w = ncpi_load((const uint64_t *)(const void *)s);
+
+		memcpy(d, &w, 8);
+	}
+	for (; len; d++, s++, len--)
+		*d = ncpi_load(s);
+}
+
+/*
+ * ncpi_copy_in - copy bytes into the ring while clients that were lapped may be reading there.
+ *
+ * A plain memcpy: that race is the one every broadcast ring has, and its readers discard what they
+ * read.  Under ThreadSanitizer by relaxed words, so that every other race is still reported.
+ */
+static inline void ncpi_copy_in(void *dst, const void *src, size_t len)
+{
+#ifdef NCPI_TSAN
+	uint8_t *d = dst;
+	const uint8_t *s = src;
+
+	for (; len; d++, s++, len--)
+		ncpi_store(d, *s);
+#else
+	memcpy(dst, src, len);
+#endif
+}
+
+/*
+ * NCPI_TESTPOINT - run the other side at exactly this step.
+ *
+ * Nothing in normal builds.  With -DNCP_TESTPOINTS it calls ncpi_testpoint_fn, if a test set it,
+ * with the step's name, e.g. "publish:P2" (before step P2).
+ */
+#ifdef NCP_TESTPOINTS
+extern void (*ncpi_testpoint_fn)(const char *step);
+#define NCPI_TESTPOINT(step)                                                                       \
+	do {                                                                                       \
+		if (ncpi_testpoint_fn)                                                             \
+			ncpi_testpoint_fn(step);                                                   \
+	} while (0)
+#else
+#define NCPI_TESTPOINT(step) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* source.h - where frames come from: one struct of operations, one file per kind. */
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libncpbus/writer.h"
+
+#define SOURCE_WHY_CAP 256
+
+/* What every source may need to know; options.c fills it. */
+struct source_options {
+	const char *filter;	/* pcap-filter(7) text, or NULL; compiled per link type */
+	uint32_t snaplen;	/* 1..262144 */
+	uint64_t kernel_buffer; /* bytes of the AF_PACKET ring, 0: the source chooses */
+	uint32_t retire_ms;	/* retire time of a kernel block, and the batch's patience */
+	uint32_t batch;		/* frames in one source_batch at most */
+	uint32_t direction;	/* 0 both, NCP_INBOUND, NCP_OUTBOUND */
+	bool promiscuous;
+	bool immediate;
+	double speed;		/* file: 0 = as fast as it goes, else times the original's pace */
+	double speed_pps;	/* file: 0, or frames a second */
+	uint64_t loop;		/* file: times to play it, 0 = without end */
+};
+
+/* Frames taken from a source: a loan, to be given back before the next is taken. */
+struct source_batch {
+	struct ncpi_frame *frames; /* the source's; interface is the source's own index here, 0 for
+				    * its first: the worker maps it to the bus's id */
+	size_t n;
+};
+
+/* Counters since open, monotonic. */
+struct source_counts {
+	uint64_t received;     /* frames that reached the hook, or were read: published + discarded +
+				* kernel_drops when all was drained */
+	uint64_t kernel_drops; /* of these, dropped by the kernel for want of room */
+	uint64_t freezes;      /* times its ring was full */
+	uint64_t discarded;    /* of these, dropped by the source on purpose */
+};
+
+/* What source_take() returns beside -errno. */
+enum source_taken {
+	SOURCE_NOTHING = 0, /* timeout */
+	SOURCE_FRAMES = 1,  /* batch->n >= 1 */
+	SOURCE_END = 2,	    /* exhausted: no further frame ever */
+	SOURCE_PAUSED = 3,  /* the interface is down or gone (reason tells); asked again later */
+};
+
+/* A source of frames; embedded as the first member of each kind's own struct. */
+struct source {
+	const struct source_ops *ops;
+	uint32_t reason; /* enum ncp_reason, beside SOURCE_PAUSED or an error */
+	char why[SOURCE_WHY_CAP]; /* one line, after an error */
+};
+
+struct source_ops {
+	const char *kind; /* "afpacket", "file", ... as before the colon */
+	const char *usage; /* one line for -h */
+	bool live;	  /* stopping it leaves the bus 'stopped' (else it ends with the source) */
+
+	/*
+	 * open - make a source ready: privileges are still there, nothing is captured before start.
+	 *
+	 *   spec  what followed "kind:"
+	 *   why   SOURCE_WHY_CAP bytes: on error, "what: why: what to do" without the program's name
+	 *
+	 * Returns 0, or -errno (-EINVAL: the user's mistake, exit 2; others exit 1).
+	 */
+	int (*open)(struct source **src, const char *spec, const struct source_options *o,
+		    char *why);
+
+	/* interface - describe interface i (0, 1, ...) known so far.  A file may come to know more
+	 * of them as it is read.  Returns 1, 0 (no such, yet). */
+	int (*interface)(struct source *src, uint32_t i, struct ncpi_interface_desc *d);
+
+	/* start - the filter is in force, frames begin to be taken.  After rights were dropped. */
+	int (*start)(struct source *src);
+
+	/*
+	 * take - the next frames, waiting timeout_ms at most; EINTR ends the wait early.
+	 *
+	 * Returns enum source_taken or -errno with src->why and reason set (frames that came
+	 * before were taken before).  The batch stays valid until give.
+	 */
+	int (*take)(struct source *src, struct source_batch *b, int timeout_ms);
+	void (*give)(struct source *src, struct source_batch *b);
+
+	/* stop - accept nothing more (drop-all filter); what is in the kernel's ring can still be
+	 * taken until SOURCE_NOTHING.  NULL when there is nothing to stop. */
+	void (*stop)(struct source *src);
+
+	/* counts - read and accumulate; the one place that reads PACKET_STATISTICS. */
+	void (*counts)(struct source *src, struct source_counts *c);
+
+	/* syscalls - what the running source needs beyond the common allow-list: an array of
+	 * libseccomp call numbers ended by -1; NULL: none. */
+	const int *syscalls;
+
+	void (*close)(struct source *src); /* NULL is fine */
+};
+
+extern const struct source_ops source_afpacket, source_file, source_synth;
+
+/*
+ * source_find - the kind of a SOURCE argument, and the spec behind its colon.
+ *
+ *   arg   "eth0", "afpacket:eth0", "file:PATH", "-", "synth:KEY=VALUE,..."
+ *
+ * Returns NULL for an unknown kind.
+ */
+const struct source_ops *source_find(const char *arg, const char **spec);
+
+#endif

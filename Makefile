@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Builds, tests and installs ncp.  `make help` lists targets and variables.
+#
+# New files need no edit here: sources, programs (a folder with a main.c), tests (test_*.c,
+# test_*.sh) and man pages are found by name.
+
+VERSION  := 0.1.0
+SOVER    := 0
+
+CC       ?= gcc
+AR       ?= ar
+CFLAGS   ?= -O2 -g
+HARDEN   ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
+HARDEN_LD ?= -Wl,-z,relro,-z,now
+PKG_CONFIG ?= pkg-config
+PREFIX   ?= /usr/local
+BINDIR   ?= $(PREFIX)/bin
+SBINDIR  ?= $(PREFIX)/sbin
+LIBDIR   ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+MANDIR   ?= $(PREFIX)/share/man
+
+# What a component links besides libncpbus and libc: names for pkg-config.
+pkgs_producer := libpcap libseccomp
+pkgs_ncp-dump := liburing
+pkgs_tests    := libsodium libpcap
+
+comma := ,
+BUILD ?= build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+B     := $(BUILD)
+Q     := $(if $(V),,@)
+say    = $(if $(V),,@printf '  %-5s %s\n' $1 '$@')
+
+warnings := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wformat=2 \
+	-Wstrict-prototypes -Wmissing-prototypes $(if $(WERROR),-Werror)
+sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -DNCP_SANITIZED)
+cflags    = -std=gnu17 -D_GNU_SOURCE -DNCP_VERSION='"$(VERSION)"' -pthread $(HARDEN) \
+	$(sanitize) $(warnings) $(CPPFLAGS) $(CFLAGS)
+ldflags   = -pthread $(sanitize) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
+pkg       = $(if $(strip $2),$(shell $(PKG_CONFIG) $1 $2))
+
+# Under sudo, whatever writes into the tree runs as the user who called, if it is his tree.
+ifneq ($(SUDO_UID),)
+ifeq ($(shell id -u),0)
+user := setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups
+as_user := $(shell $(user) test -w . 2>/dev/null && echo '$(user)')
+endif
+endif
+
+objs = $(patsubst %.c,$(B)/$1/%.o,$2)
+lib_c  := $(wildcard libncpbus/*.c)
+util_c := $(wildcard libncpbus/util/*.c)
+map    := $(wildcard libncpbus/ncpbus.map)
+man    := $(wildcard doc/man/*.[1-8])
+folders := $(patsubst %/main.c,%,$(wildcard producer/main.c clients/*/main.c))
+name    = $(if $(filter producer,$1),ncp-producer,$(notdir $1))
+programs := $(foreach d,$(folders),$(B)/bin/$(call name,$d))
+so   := $(B)/lib/libncpbus.so.$(SOVER)
+libs := $(B)/lib/libncpbus.a $(so) $(B)/lib/libncpbus.so $(B)/lib/libncputil.a
+
+# tests/FOLDER/test_*: every one, and those that T= (files or folders) asks for.
+test_src := $(wildcard $(foreach g,*/test_* */*/test_*,tests/$g.c tests/$g.sh))
+wanted   := $(if $(T),$(filter $(T) $(addsuffix .c,$(T)) $(addsuffix .sh,$(T)) \
+	$(addsuffix /%,$(patsubst %/,%,$(T))),$(test_src)),$(test_src))
+run      := $(patsubst %.c,$(B)/%,$(wanted))
+tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all tests check check-system demo deps install uninstall clean format help FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+ifneq ($(as_user),)
+all tests: FORCE
+	+@$(as_user) $(MAKE) --no-print-directory $@
+else
+all: $(libs) $(programs)
+tests: all $(tools) $(filter-out %.sh,$(run))
+endif
+
+# --- objects: obj/ for use, tobj/ with test points ------------------------------------------
+
+# The include arrows: clients reach <ncpbus.h> and "util/x.h" and nothing else of the library.
+inc_util   = -iquote $(B)/include
+$(B)/obj/libncpbus/%.o:  private inc = -Ilibncpbus/include -fPIC -fno-semantic-interposition
+$(B)/obj/libncpbus/util/%.o: private inc = -fPIE
+$(B)/obj/producer/%.o:   private inc = -fPIE -Ilibncpbus/include -iquote . $(inc_util) \
+	$(call pkg,--cflags,$(pkgs_producer))
+$(B)/obj/clients/%.o:    private inc = -fPIE -Ilibncpbus/include $(inc_util) \
+	$(call pkg,--cflags,$(pkgs_$(notdir $(patsubst %/,%,$(dir $*)))))
+$(B)/tobj/%.o:           private inc = -fPIE -DNCP_TESTPOINTS -Ilibncpbus/include -iquote . \
+	-iquote tests $(inc_util) $(call pkg,--cflags,$(pkgs_tests))
+
+compile = $(CC) $(cflags) $(inc) -MMD -MP -c -o $@ $<
+$(B)/obj/%.o: %.c $(B)/flags | $(B)/include/util
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(compile)
+$(B)/tobj/%.o: %.c $(B)/flags | $(B)/include/util
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(compile)
+
+$(B)/include/util:
+	@mkdir -p $(@D) && ln -sfn $(abspath libncpbus/util) $@
+
+# Another compiler or other flags: build again.
+$(B)/flags: export stamp = $(CC) $(cflags) $(ldflags)
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$stamp" | cmp -s - $@ || printf '%s\n' "$$stamp" >$@
+
+# --- libraries and programs -----------------------------------------------------------------
+
+$(B)/lib/libncpbus.a: $(call objs,obj,$(lib_c))
+$(B)/lib/libncputil.a: $(call objs,obj,$(util_c))
+$(B)/tobj/libncpbus.a: $(call objs,tobj,$(lib_c))
+$(B)/%.a:
+	@mkdir -p $(@D)
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(so): $(call objs,obj,$(lib_c)) $(map)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) $(map:%=-Wl,--version-script=%) \
+		-Wl,-Bsymbolic-functions $(ldflags) -o $@ $(filter %.o,$^)
+$(B)/lib/libncpbus.so: $(so)
+	$(Q)ln -sf $(<F) $@
+
+link = $(CC) -pie $(ldflags) -o $@ $^ $(LIBS) $(call pkg,--libs,$1)
+
+# Programs hold libncpbus.a: they run from the build folder and as another user without
+# LD_LIBRARY_PATH, and ncp-producer uses what the shared library does not export.
+define program
+$(B)/bin/$(call name,$1): $(call objs,obj,$(wildcard $1/*.c)) \
+		$(B)/lib/libncputil.a $(B)/lib/libncpbus.a
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$(Q)$$(call link,$(pkgs_$(notdir $1)))
+endef
+$(foreach d,$(folders),$(eval $(call program,$d)))
+
+# A test is linked with tests/tap, its folder's other .c files, and, in tests/producer and
+# tests/clients/PROGRAM, that program without its main.c.
+define test
+$(B)/$(1:.c=): $(call objs,tobj,$1 $(wildcard tests/tap/*.c) \
+		$(if $(filter tests/tools/ tests/tap/,$(dir $1)),, \
+		$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c))) \
+		$(filter-out %/main.c,$(wildcard $(patsubst tests/producer/,producer/,$(patsubst \
+		tests/clients/%,clients/%,$(filter tests/producer/ tests/clients/%,$(dir $1))))*.c))) \
+		$(B)/lib/libncputil.a $(B)/tobj/libncpbus.a
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$(Q)$$(call link,$(pkgs_tests) $(pkgs_$(notdir $(patsubst %/,%,$(dir $1)))))
+endef
+$(foreach t,$(filter %.c,$(test_src)) $(wildcard tests/tools/*.c),$(eval $(call test,$t)))
+
+# --- tests ----------------------------------------------------------------------------------
+
+deps  := DEPS='$(DEPS)' CC='$(CC)' tests/tools/deps.sh
+# Every processor, unless the caller gave a -j of his own.
+jobs   = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+build  = $(as_user) $(MAKE) --no-print-directory $(jobs)
+export NCP_BUILD := $(abspath $B)
+export NCP_BIN   := $(NCP_BUILD)/bin
+
+check:
+	$(if $(run),,$(error no such test: $(T)))
+	@$(deps)
+	+@$(build) tests
+	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" \
+		prove $(if $(V),-v) $(PROVEFLAGS) --exec '' $(run)
+
+check-system:
+	+@$(MAKE) --no-print-directory check T=tests/system
+
+demo:
+	@$(deps)
+	+@$(build) all
+	@tests/demo/demo.sh
+
+deps:
+	@$(deps)
+
+# --- the rest -------------------------------------------------------------------------------
+
+install: all
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(PKGCONFIGDIR))
+	$(foreach p,$(programs),install $p $(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/ &&) :
+	install -m 644 $(B)/lib/libncpbus.a $(so) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(notdir $(so)) $(DESTDIR)$(LIBDIR)/libncpbus.so
+	install -m 644 libncpbus/include/ncpbus.h $(DESTDIR)$(INCLUDEDIR)/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
+	$(foreach m,$(man),install -Dm 644 $m $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
+
+uninstall:
+	rm -f $(foreach p,$(programs),$(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/$(notdir $p)) \
+		$(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(so)) libncpbus.a libncpbus.so) \
+		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
+		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m))
+
+clean:
+	rm -rf build
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+help:
+	@sed -n 's/^| `make \(.*\)` | \(.*\) |$$/  make \1	\2/p; s/^| `\([A-Z_]*=.*\)` | \(.*\) |$$/  \1	\2/p' \
+		README.md | expand -t 44
+
+-include $(shell find $(B)/obj $(B)/tobj -name '*.d' 2>/dev/null)

@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# deps.sh - names what building and testing ncp needs and this machine lacks, and installs it.
+#
+# Asks for the thing itself, not for the package, so that what was built by hand counts.
+# DEPS=no forbids installing.  Exit status: 0 nothing is missing (any more), 1 installing failed,
+# 2 something is missing and was not installed.
+set -u
+
+has_cc()     { command -v "${CC:-gcc}"; }
+has_libc()   { echo '#include <stdio.h>' | "${CC:-gcc}" -E -; }
+has_pc()     { pkg-config --exists "$1"; }
+has_cmds()   { local c; for c in "$@"; do command -v "$c" || return; done; }
+
+# What Debian's package gives | how to see that it is there.  pkg-config stands before its users.
+needs='
+gcc            has_cc
+libc6-dev      has_libc
+pkg-config     has_cmds pkg-config
+liburing-dev   has_pc liburing
+libpcap-dev    has_pc libpcap
+libsodium-dev  has_pc libsodium
+libseccomp-dev has_pc libseccomp
+perl           has_cmds prove
+python3        has_cmds python3
+tcpdump        has_cmds tcpdump
+tshark         has_cmds tshark capinfos
+iproute2       has_cmds ip
+procps         has_cmds ps
+util-linux     has_cmds setpriv unshare nsenter
+'
+PATH=$PATH:/usr/sbin:/sbin
+
+list_missing()
+{
+	local package probe
+
+	while read -r package probe; do
+		# shellcheck disable=SC2086 # the probe is a command and its words
+		[ -z "$package" ] || $probe >/dev/null 2>&1 || printf '%s ' "$package"
+	done <<<"$needs"
+}
+
+missing=$(list_missing)
+[ -n "$missing" ] || exit 0
+
+if [ "${DEPS:-}" = no ]; then
+	echo "make: missing, and DEPS=no forbids installing: $missing" >&2
+	exit 2
+fi
+if ! command -v apt-get >/dev/null || [ ! -e /etc/debian_version ]; then
+	echo "make: missing: $missing(Debian's names): install what your system calls these" >&2
+	exit 2
+fi
+if [ "$(id -u)" != 0 ]; then
+	echo "make: missing: $missing: run: sudo make deps" >&2
+	exit 2
+fi
+
+echo "make: installing from Debian's packages: $missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update </dev/null || exit 1
+# shellcheck disable=SC2086 # a list of words
+apt-get -q install -y --no-install-recommends $missing </dev/null || exit 1
+missing=$(list_missing)
+[ -z "$missing" ] || { echo "make: still missing after installing: $missing" >&2; exit 1; }

@@ -4,7 +4,7 @@
 # New files need no edit here: sources, programs (a folder with a main.c), tests (test_*.c,
 # test_*.sh) and man pages are found by name.
 
-VERSION  := 0.1.0
+VERSION  := $(shell sed -n 's/^.define NCP_VERSION "\(.*\)"/\1/p' libncpbus/include/ncpbus.h)
 SOVER    := 0
 
 CC       ?= gcc
@@ -36,7 +36,7 @@ warnings := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wfor
 	-Wstrict-prototypes -Wmissing-prototypes $(if $(WERROR),-Werror)
 sanitize := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -DNCP_SANITIZED)
-cflags    = -std=gnu17 -D_GNU_SOURCE -DNCP_VERSION='"$(VERSION)"' -pthread $(HARDEN) \
+cflags    = -std=gnu17 -D_GNU_SOURCE -pthread $(HARDEN) \
 	$(sanitize) $(warnings) $(CPPFLAGS) $(CFLAGS)
 ldflags   = -pthread $(sanitize) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
 pkg       = $(if $(strip $2),$(shell $(PKG_CONFIG) $1 $2))
@@ -84,7 +84,8 @@ endif
 
 # The include arrows: clients reach <ncpbus.h> and "util/x.h" and nothing else of the library.
 inc_util   = -iquote $(B)/include
-$(B)/obj/libncpbus/%.o:  private inc = -Ilibncpbus/include -fPIC -fno-semantic-interposition
+$(B)/obj/libncpbus/%.o:  private inc = -fPIC -Ilibncpbus/include -iquote . \
+	-fno-semantic-interposition
 $(B)/obj/libncpbus/util/%.o: private inc = -fPIE
 $(B)/obj/producer/%.o:   private inc = -fPIE -Ilibncpbus/include -iquote . $(inc_util) \
 	$(call pkg,--cflags,$(pkgs_producer))

@@ -19,9 +19,8 @@ struct ncpi_segment {
 	uint64_t ring_size;
 	uint64_t ring_mask; /* ring_size - 1 */
 	uint64_t ring_off;
-	struct ncpi_worker_line *workers;
-	struct ncpi_interface_line *interfaces;
-	struct ncpi_reliable_line *reliable;
+	uint8_t *workers, *interfaces, *reliable; /* tables of lines: use the calls below */
+	uint32_t worker_stride, interface_stride, reliable_stride;
 	struct ncpi_waypoint *waypoints;
 	uint8_t *prologue;
 	uint32_t prologue_cap;
@@ -70,7 +69,7 @@ int ncpi_segment_open(int dirfd, const char *bus, bool writable, const uid_t *tr
  * The descriptor stays the caller's and may be closed.
  * Returns 0, NCP_ENOTREADY (magic not there yet), NCP_ENOTBUS, NCP_EVERSION, NCP_ETRUNCATED,
  * NCP_ECORRUPT, -errno of fstat or mmap.
- * Ordering: magic (acquire) before every other field; ncpi_segment_publish_magic() is the partner.
+ * Ordering: magic (acquire) before every other field; the last store of ncpi_bus_open() is the partner.
  */
 int ncpi_segment_map(int fd, bool writable, struct ncpi_segment *seg, char *why);
 
@@ -81,6 +80,26 @@ void ncpi_segment_unmap(struct ncpi_segment *seg);
 static inline uint8_t *ncpi_segment_at(const struct ncpi_segment *seg, uint64_t p)
 {
 	return seg->ring + (p & seg->ring_mask);
+}
+
+/* Line i of a table, i below its n. */
+static inline struct ncpi_worker_line *ncpi_worker_at(const struct ncpi_segment *seg, uint32_t i)
+{
+	return (struct ncpi_worker_line *)(void *)(seg->workers + (size_t)i * seg->worker_stride);
+}
+
+static inline struct ncpi_interface_line *ncpi_interface_at(const struct ncpi_segment *seg,
+							    uint32_t i)
+{
+	return (struct ncpi_interface_line *)(void *)(seg->interfaces +
+						      (size_t)i * seg->interface_stride);
+}
+
+static inline struct ncpi_reliable_line *ncpi_reliable_at(const struct ncpi_segment *seg,
+							  uint32_t i)
+{
+	return (struct ncpi_reliable_line *)(void *)(seg->reliable +
+						     (size_t)i * seg->reliable_stride);
 }
 
 #endif

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* writer.c - publish frames: claim, write, commit.  The steps P1-P8 are those of layout.h. */
+#include "libncpbus/writer.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libncpbus/include/ncpbus.h"
+#include "libncpbus/order.h"
+#include "libncpbus/prologue.h"
+#include "libncpbus/stamp.h"
+#include "libncpbus/takeover.h"
+#include "libncpbus/writer_impl.h"
+
+#ifdef NCP_TESTPOINTS
+void (*ncpi_testpoint_fn)(const char *step);
+#endif
+
+/* How long a blocked claim sleeps before it looks again: clients wake room, but nothing is lost
+ * if one does not. */
+#define ROOM_WAIT_NS NCPI_MS
+
+/*
+ * Wait until [.., end) may be written: every earlier claim is nearly committed (so that tail never
+ * passes head), and every client that must be waited for has read what it overwrites.  Outside the
+ * locks; the waker's heartbeat goes on.  False when cancelled.
+ */
+static bool wait_for_room(struct ncpi_writer *w, uint64_t end)
+{
+	const struct ncpi_header *h = w->seg->h;
+	uint64_t half = w->seg->ring_size / 2;
+	uint64_t blocked_since = 0;
+
+	while (end > half + ncpi_load(&h->head)) {
+		/* Another worker copies; it is done within microseconds. */
+		if (ncpi_load(&w->cancelled))
+			return false;
+		nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
+	}
+	if (!w->reliable)
+		return !ncpi_load(&w->cancelled);
+	/* Full fence before the limit is read: next_position was stored before it, and the granter
+	 * stores the limit before it reads next_position.  One of the two sees the other, so a
+	 * client is never granted bytes that this claim overwrites. */
+	ncpi_fence_full();
+	while (end > ncpi_load_acquire(&w->roster.limit)) {
+		if (ncpi_load(&w->cancelled))
+			return false;
+		if (!blocked_since)
+			blocked_since = ncpi_now_monotonic();
+		uint32_t room = ncpi_load(&h->room);
+
+		ncpi_roster_refresh(w, blocked_since);
+		if (end <= ncpi_load_acquire(&w->roster.limit))
+			break;
+		/* What was published must reach those we wait for. */
+		ncpi_waker_poke(w);
+		ncpi_futex_wait(&h->room, room, ROOM_WAIT_NS);
+	}
+	return !ncpi_load(&w->cancelled);
+}
+
+/* P1-P3: take positions and numbers, and move tail out of the way.  NULL when cancelled. */
+static struct ncpi_claim *claim(struct ncpi_writer *w, uint64_t bytes, uint64_t n_frames)
+{
+	struct ncpi_header *h = w->seg->h;
+	struct ncpi_claim *c;
+
+	NCPI_TESTPOINT("publish:P1");
+	for (;;) {
+		ncpi_lock(w, &w->claim_lock);
+		if (w->next_claim - ncpi_load(&w->next_commit) < NCPI_CLAIMS)
+			break;
+		ncpi_unlock(w, &w->claim_lock);
+		if (ncpi_load(&w->cancelled))
+			return NULL;
+		sched_yield(); /* as many small claims wait for one slow worker's */
+	}
+	c = &w->claims[w->next_claim % NCPI_CLAIMS];
+	c->position = w->next_position;
+	c->end = c->position + bytes;
+	c->seq = w->next_seq;
+	c->end_seq = c->seq + n_frames;
+	c->newest_ts_ns = 0;
+	c->n_waypoints = 0;
+	c->done = false;
+	w->next_claim++;
+	ncpi_store(&w->next_position, c->end);
+	w->next_seq = c->end_seq;
+	ncpi_unlock(w, &w->claim_lock);
+
+	if (!wait_for_room(w, c->end)) {
+		/* A single worker gives the claim back; several leave it, and nothing after it
+		 * counts: cancel is for the end. */
+		if (w->o.n_workers == 1) {
+			ncpi_store(&w->next_position, c->position);
+			w->next_seq = c->seq;
+			w->next_claim--;
+		}
+		return NULL;
+	}
+
+	NCPI_TESTPOINT("publish:P2");
+	ncpi_lock(w, &w->claim_lock);
+	if (c->end > w->seg->ring_size && c->end - w->seg->ring_size > w->tail) {
+		/* P2.  Inside the lock: it never goes back, also between workers. */
+		w->tail = c->end - w->seg->ring_size;
+		ncpi_store(&h->tail, w->tail);
+	}
+	ncpi_unlock(w, &w->claim_lock);
+	NCPI_TESTPOINT("publish:P3");
+	/* P3, partner C3: no byte of this claim is seen before tail is.  Without, a reader could
+	 * take a new byte for an old frame's and find tail where it was.  Also when another worker
+	 * stored the tail that covers this claim: the fence orders this thread's stores. */
+	ncpi_fence_release();
+	NCPI_TESTPOINT("publish:P4");
+	return c;
+}
+
+/* P5-P7 of the oldest claim. */
+static void commit_one(struct ncpi_writer *w, const struct ncpi_claim *c)
+{
+	struct ncpi_segment *seg = w->seg;
+	struct ncpi_header *h = seg->h;
+
+	NCPI_TESTPOINT("publish:P5");
+	for (uint32_t i = 0; i < c->n_waypoints; i++) {
+		struct ncpi_waypoint *e = &seg->waypoints[w->waypoints & (seg->n_waypoints - 1)];
+		const struct ncpi_waypoint *from = &c->waypoint[i];
+		uint64_t time = from->time_ns > w->newest_ts_ns ? from->time_ns : w->newest_ts_ns;
+
+		/* Four words in any order: a reader that meets a mixture finds the check wrong. */
+		ncpi_store(&e->position, from->position);
+		ncpi_store(&e->seq, from->seq);
+		ncpi_store(&e->time_ns, time);
+		ncpi_store(&e->check, ncpi_waypoint_check(seg->incarnation, from->position,
+							  from->seq, time));
+		/* P5: release, so that whoever counts the entry sees it. */
+		ncpi_store_release(&h->waypoints, ++w->waypoints);
+	}
+	if (c->newest_ts_ns > w->newest_ts_ns) {
+		w->newest_ts_ns = c->newest_ts_ns;
+		ncpi_store(&h->newest_ts_ns, w->newest_ts_ns);
+	}
+
+	struct ncpi_slot *slot = &h->slot[w->slot_idx];
+
+	NCPI_TESTPOINT("publish:P8");
+	/* P8, partner S3: this slot was head's until the commit before the last.  Who reads one of
+	 * its new words here sees head moved, and does not pair it with the old one. */
+	ncpi_fence_release();
+	NCPI_TESTPOINT("publish:P6");
+	ncpi_store(&slot->position, c->end);
+	NCPI_TESTPOINT("publish:P6.5");
+	ncpi_store(&slot->seq, c->end_seq);
+	w->slot_idx ^= 1;
+	ncpi_store(&w->committed_seq, c->end_seq);
+	NCPI_TESTPOINT("publish:P7");
+	/* P7, partners C1 and S1: who sees head sees blocks, waypoints and slot below it. */
+	ncpi_store_release(&h->head, c->end);
+	NCPI_TESTPOINT("publish:done");
+}
+
+/* The claim is written: commit it, and all done ones after it, if it is the oldest. */
+static void done(struct ncpi_writer *w, struct ncpi_claim *c)
+{
+	/* Mark, test and commit are one critical section; anything weaker commits twice, or leaves
+	 * a done claim that nobody commits. */
+	ncpi_lock(w, &w->commit_lock);
+	c->done = true;
+	uint64_t i = w->next_commit;
+	while (w->claims[i % NCPI_CLAIMS].done) {
+		struct ncpi_claim *oldest = &w->claims[i % NCPI_CLAIMS];
+
+		commit_one(w, oldest);
+		oldest->done = false;
+		ncpi_store(&w->next_commit, ++i);
+	}
+	ncpi_unlock(w, &w->commit_lock);
+	ncpi_waker_poke(w);
+}
+
+/* A block [start, end) was written and seq is the next frame's: remember its end as a waypoint if
+ * it crosses a step. */
+static void waypoint_candidate(struct ncpi_writer *w, struct ncpi_claim *c, uint64_t start,
+			       uint64_t end, uint64_t seq)
+{
+	if (start / w->waypoint_every == end / w->waypoint_every ||
+	    c->n_waypoints == NCPI_CLAIM_WAYPOINTS)
+		return;
+	c->waypoint[c->n_waypoints++] = (struct ncpi_waypoint){
+		.position = end, .seq = seq, .time_ns = c->newest_ts_ns
+	};
+}
+
+/* Bytes of tag that will be inserted. */
+static inline uint32_t tag_len(const struct ncpi_frame *f)
+{
+	return f->vlan_tpid && f->caplen >= f->vlan_off ? 4 : 0;
+}
+
+/* Write one Enhanced Packet Block; returns its length. */
+static uint32_t epb_write(uint8_t *out, const struct ncpi_frame *f)
+{
+	uint32_t tag = tag_len(f), caplen = f->caplen + tag;
+	uint32_t padded = NCPI_PAD4(caplen);
+	uint32_t total = NCPI_EPB_LEN(caplen, f->dropcount != 0);
+	const struct ncpi_epb head = {
+		.type = NCPI_EPB,
+		.total_len = total,
+		.interface = f->interface,
+		.ts_high = (uint32_t)(f->ts_ns >> 32),
+		.ts_low = (uint32_t)f->ts_ns,
+		.caplen = caplen,
+		.len = f->len + tag,
+	};
+	uint8_t *p = out;
+
+	ncpi_copy_in(p, &head, sizeof(head));
+	p += sizeof(head);
+	if (padded != caplen) /* zero the padding first: the data then covers what is not */
+		ncpi_copy_in(p + padded - 4, &(uint32_t){ 0 }, 4);
+	if (tag) {
+		const uint8_t bytes[4] = { (uint8_t)(f->vlan_tpid >> 8), (uint8_t)f->vlan_tpid,
+					   (uint8_t)(f->vlan_tci >> 8), (uint8_t)f->vlan_tci };
+
+		ncpi_copy_in(p, f->data, f->vlan_off);
+		ncpi_copy_in(p + f->vlan_off, bytes, 4);
+		ncpi_copy_in(p + f->vlan_off + 4, f->data + f->vlan_off,
+			     f->caplen - f->vlan_off);
+	} else {
+		ncpi_copy_in(p, f->data, f->caplen);
+	}
+	p += padded;
+	if (f->dropcount) {
+		const uint32_t o[7] = { NCPI_OPTION(NCPI_EPB_FLAGS, 4),
+					f->flags,
+					NCPI_OPTION(NCPI_EPB_DROPCOUNT, 8),
+					0,
+					0,
+					NCPI_OPTION(NCPI_OPT_END, 0),
+					total };
+
+		ncpi_copy_in(p, o, sizeof(o));
+		ncpi_copy_in(p + 12, &f->dropcount, 8);
+	} else {
+		const uint32_t o[4] = { NCPI_OPTION(NCPI_EPB_FLAGS, 4), f->flags,
+					NCPI_OPTION(NCPI_OPT_END, 0), total };
+
+		ncpi_copy_in(p, o, sizeof(o));
+	}
+	return total;
+}
+
+static inline uint32_t epb_len(const struct ncpi_frame *f)
+{
+	return NCPI_EPB_LEN(f->caplen + tag_len(f), f->dropcount != 0);
+}
+
+size_t ncpi_writer_publish(struct ncpi_writer *w, uint32_t worker, const struct ncpi_frame *frames,
+			   size_t n)
+{
+	struct ncpi_worker_line *line = ncpi_worker_at(w->seg, worker);
+	struct ncpi_interface_line *interfaces = w->worker_interface[worker];
+	size_t published = 0;
+
+	while (published < n) {
+		const struct ncpi_frame *f = frames + published;
+		uint64_t bytes = 0, captured = 0, truncated = 0;
+		size_t k = 0;
+
+		for (; published + k < n; k++) {
+			uint32_t len = epb_len(&f[k]);
+
+			if (k && bytes + len > w->claim_max)
+				break;
+			bytes += len;
+		}
+		struct ncpi_claim *c = claim(w, bytes, k);
+		if (!c)
+			break;
+		uint64_t p = c->position;
+		for (size_t i = 0; i < k; i++) {
+			uint64_t start = p;
+
+			p += epb_write(ncpi_segment_at(w->seg, p), &f[i]);
+			if (f[i].ts_ns > c->newest_ts_ns)
+				c->newest_ts_ns = f[i].ts_ns;
+			waypoint_candidate(w, c, start, p, c->seq + i + 1);
+			captured += f[i].caplen + tag_len(&f[i]);
+			truncated += f[i].caplen < f[i].len;
+			struct ncpi_interface_line *per = &interfaces[f[i].interface];
+
+			ncpi_store(&per->published, per->published + 1);
+		}
+		done(w, c);
+		/* This worker's own line: nobody else adds. */
+		ncpi_store(&line->published, line->published + k);
+		ncpi_store(&line->bytes, line->bytes + captured);
+		ncpi_store(&line->truncated, line->truncated + truncated);
+		published += k;
+	}
+	return published;
+}
+
+/* Publish a block of ncp's own; with a waypoint in front when asked. */
+static void mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_t to_ns,
+		 uint32_t reason, bool waypoint)
+{
+	const uint32_t head[2] = { NCPI_LOCAL, NCPI_LOCAL_LEN };
+	struct ncpi_claim *c = claim(w, NCPI_LOCAL_LEN, 0);
+
+	if (!c)
+		return;
+	const struct ncpi_local body = {
+		.magic = "ncp",
+		.kind = kind,
+		.epoch = ncpi_load(&w->seg->h->epoch),
+		.incarnation = w->seg->incarnation,
+		.next_seq = c->seq,
+		.from_ns = from_ns,
+		.to_ns = to_ns,
+		.reason = reason,
+	};
+	uint8_t *p = ncpi_segment_at(w->seg, c->position);
+
+	ncpi_copy_in(p, head, 8);
+	ncpi_copy_in(p + 8, &body, sizeof(body));
+	ncpi_copy_in(p + 8 + sizeof(body), &head[1], 4);
+	if (waypoint)
+		c->waypoint[c->n_waypoints++] =
+			(struct ncpi_waypoint){ .position = c->position, .seq = c->seq };
+	waypoint_candidate(w, c, c->position, c->end, c->seq);
+	done(w, c);
+}
+
+void ncpi_writer_mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_t to_ns,
+		      uint32_t reason)
+{
+	mark(w, kind, from_ns, to_ns, reason, false);
+}
+
+/* Does interface i of the prologue fit a description? */
+static bool interface_same(const struct ncpi_prologue_interface *i,
+			   const struct ncpi_interface_desc *d)
+{
+	return i->linktype == d->linktype && strcmp(i->name, d->name ? d->name : "") == 0;
+}
+
+int ncpi_writer_interface(struct ncpi_writer *w, const struct ncpi_interface_desc *d)
+{
+	struct ncpi_header *h = w->seg->h;
+	struct ncpi_prologue p;
+	uint32_t len, found;
+	int r;
+
+	pthread_mutex_lock(&w->prologue_lock);
+	len = ncpi_load(&h->prologue_len);
+	r = ncpi_prologue_parse(&p, w->seg->prologue, len, w->seg->prologue_cap);
+	if (r < 0)
+		goto out;
+	for (found = 0; found < p.n; found++)
+		if (interface_same(&p.interface[found], d))
+			break;
+	bool known = found < p.n;
+	ncpi_prologue_free(&p);
+	r = (int)found;
+	if (known)
+		goto out;
+	if (found >= w->seg->n_interfaces || found >= NCPI_INTERFACES) {
+		r = -ENOSPC;
+		goto out;
+	}
+	if (len == 0) {
+		r = ncpi_prologue_section(w->seg->prologue, w->seg->prologue_cap);
+		if (r < 0)
+			goto out;
+		len = (uint32_t)r;
+	}
+	r = ncpi_prologue_interface(w->seg->prologue + len, w->seg->prologue_cap - len, d);
+	if (r < 0)
+		goto out;
+	ncpi_store(&h->interfaces, found + 1);
+	/* Release: the bytes before their length, and the length before any head that covers a
+	 * frame of this interface.  Without, a reader could load head, then a length too short. */
+	ncpi_store_release(&h->prologue_len, len + (uint32_t)r);
+	r = (int)found;
+out:
+	pthread_mutex_unlock(&w->prologue_lock);
+	return r;
+}
+
+void ncpi_writer_count(struct ncpi_writer *w, uint32_t worker, uint32_t interface,
+		       const struct ncpi_counts *add)
+{
+	struct ncpi_worker_line *line = ncpi_worker_at(w->seg, worker);
+
+	ncpi_store(&line->received, line->received + add->received);
+	ncpi_store(&line->kernel_drops, line->kernel_drops + add->kernel_drops);
+	ncpi_store(&line->freezes, line->freezes + add->freezes);
+	ncpi_store(&line->discarded, line->discarded + add->discarded);
+	if (interface < NCPI_INTERFACES) {
+		struct ncpi_interface_line *per = &w->worker_interface[worker][interface];
+
+		ncpi_store(&per->received, per->received + add->received);
+		ncpi_store(&per->kernel_drops, per->kernel_drops + add->kernel_drops);
+	}
+}
+
+void ncpi_writer_state(struct ncpi_writer *w, uint32_t state, uint32_t reason)
+{
+	ncpi_store(&w->seg->h->reason, reason);
+	/* Release: who sees the state sees the reason, and every head stored before it.  A client
+	 * that read "ended" and then finds nothing between its position and head has it all. */
+	ncpi_store_release(&w->seg->h->state, state);
+	ncpi_waker_bump(w);
+}
+
+void ncpi_writer_cancel(struct ncpi_writer *w)
+{
+	ncpi_store(&w->cancelled, 1);
+}
+
+void ncpi_writer_audience(const struct ncpi_writer *w, struct ncpi_audience *a)
+{
+	struct ncpi_roster *r = (struct ncpi_roster *)(uintptr_t)&w->roster;
+
+	ncpi_store(&r->asked, 1);
+	a->live = ncpi_load(&r->live);
+	a->granted = ncpi_load(&r->granted);
+}
+
+int ncpi_writer_drain(struct ncpi_writer *w)
+{
+	uint64_t all = ncpi_load(&w->seg->h->head) + w->seg->ring_size;
+	uint64_t since = ncpi_now_monotonic();
+
+	for (;;) {
+		if (ncpi_load(&w->cancelled))
+			return -ECANCELED;
+		uint32_t room = ncpi_load(&w->seg->h->room);
+
+		ncpi_roster_refresh(w, since);
+		/* The limit is a ring beyond the slowest cursor: nobody is behind head. */
+		if (ncpi_load_acquire(&w->roster.limit) >= all)
+			return 0;
+		ncpi_futex_wait(&w->seg->h->room, room, ROOM_WAIT_NS);
+	}
+}
+
+void ncpi_writer_totals(const struct ncpi_writer *w, struct ncpi_totals *t)
+{
+	*t = (struct ncpi_totals){
+		.epoch = ncpi_load(&w->seg->h->epoch),
+		.next_seq = ncpi_load(&w->committed_seq),
+	};
+	for (uint32_t i = 0; i < w->seg->n_workers; i++) {
+		const struct ncpi_worker_line *line = ncpi_worker_at(w->seg, i);
+
+		t->sum.published += ncpi_load(&line->published);
+		t->sum.bytes += ncpi_load(&line->bytes);
+		t->sum.received += ncpi_load(&line->received);
+		t->sum.kernel_drops += ncpi_load(&line->kernel_drops);
+		t->sum.freezes += ncpi_load(&line->freezes);
+		t->sum.truncated += ncpi_load(&line->truncated);
+		t->sum.discarded += ncpi_load(&line->discarded);
+	}
+}
+
+static int options_check(const struct ncpi_writer *w, char *why)
+{
+	const struct ncpi_writer_options *o = &w->o;
+	uint64_t least;
+
+	if (!o->n_workers || o->n_workers > w->seg->n_workers || !o->largest_caplen ||
+	    NCPI_EPB_MAX((uint64_t)o->largest_caplen + 4) > NCPI_BLOCK_MAX) {
+		snprintf(why, 128, "workers or snaplen out of range");
+		return -EINVAL;
+	}
+	/* Two of the largest blocks fit a claim, and all workers' claims half the ring. */
+	least = 16 * (uint64_t)o->n_workers * NCPI_EPB_MAX(o->largest_caplen + 4);
+	if (w->seg->ring_size < least) {
+		snprintf(why, 128,
+			 "the ring has %llu KiB; frames of up to %u bytes need %llu at least",
+			 (unsigned long long)w->seg->ring_size >> 10, o->largest_caplen,
+			 (unsigned long long)(least + 1023) >> 10);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
+		     struct ncpi_writer **out, char *why)
+{
+	struct ncpi_segment *seg = &bus->seg;
+	struct ncpi_header *h = seg->h;
+	struct ncpi_takeover t;
+	struct ncpi_totals totals;
+	int r;
+
+	*why = '\0';
+	*out = NULL;
+	if (!ncpi_takeover_valid(seg))
+		return NCP_ECORRUPT;
+	struct ncpi_writer *w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->bus = bus;
+	w->seg = seg;
+	w->o = *o;
+	if (!w->o.retire_ms)
+		w->o.retire_ms = 1;
+	if (!w->o.reliable_timeout_ms)
+		w->o.reliable_timeout_ms = 5000;
+	r = options_check(w, why);
+	if (r < 0)
+		goto fail;
+	w->reliable = h->flags & NCPI_FLAG_RELIABLE;
+	w->claim_max = seg->ring_size / (8 * (uint64_t)o->n_workers);
+	if (w->claim_max > NCPI_CLAIM_MAX)
+		w->claim_max = NCPI_CLAIM_MAX;
+	w->waypoint_every = ncpi_waypoint_every(seg->ring_size);
+	pthread_mutex_init(&w->claim_lock, NULL);
+	pthread_mutex_init(&w->commit_lock, NULL);
+	pthread_mutex_init(&w->prologue_lock, NULL);
+	w->claims = calloc(NCPI_CLAIMS, sizeof(*w->claims));
+	w->worker_interface = calloc(o->n_workers, sizeof(*w->worker_interface));
+	r = -ENOMEM;
+	if (!w->claims || !w->worker_interface)
+		goto fail;
+	r = ncpi_roster_init(&w->roster, bus->registry_fd, seg);
+	if (r < 0)
+		goto fail;
+
+	ncpi_takeover_begin(seg, &t);
+	w->next_position = t.position;
+	w->next_seq = w->committed_seq = t.seq;
+	w->tail = t.tail;
+	w->slot_idx = t.slot_idx;
+	w->waypoints = t.waypoints;
+	w->newest_ts_ns = ncpi_load(&h->newest_ts_ns);
+	for (uint32_t i = 0; i < seg->n_interfaces && i < NCPI_INTERFACES; i++)
+		w->interface_base[i] = *ncpi_interface_at(seg, i);
+	/* A producer that died between head and its counters left them behind by a claim. */
+	ncpi_writer_totals(w, &totals);
+	struct ncpi_worker_line *first = ncpi_worker_at(seg, 0);
+	ncpi_store(&first->published, first->published + (t.seq - totals.sum.published));
+
+	uint64_t now = ncpi_now_realtime();
+	uint64_t epoch = ncpi_load(&h->epoch);
+	uint64_t unwatched_since = epoch ? ncpi_load(&h->heartbeat_ns) : now;
+	ncpi_store(&h->epoch_start_ns, now);
+	ncpi_store(&h->pid, (uint32_t)getpid());
+	ncpi_store(&h->workers, o->n_workers);
+	h->snaplen = o->snaplen;
+	ncpi_store(&h->reason, NCP_REASON_NONE);
+	ncpi_store_release(&h->epoch, epoch + 1);
+	ncpi_store_release(&h->state, NCP_STARTING);
+	mark(w, NCPI_LOCAL_EPOCH, unwatched_since, now, 0, true);
+	ncpi_waker_beat(w);
+	*out = w;
+	return 0;
+fail:
+	free(w->claims);
+	free(w->worker_interface);
+	free(w);
+	return r;
+}
+
+int ncpi_writer_start(struct ncpi_writer *w)
+{
+	return ncpi_waker_start(w);
+}
+
+void ncpi_writer_close(struct ncpi_writer *w, uint32_t state, uint32_t reason)
+{
+	if (!w)
+		return;
+	ncpi_waker_stop(w);
+	if (state != NCP_LIVE)
+		ncpi_writer_state(w, state, reason);
+	ncpi_roster_fini(&w->roster);
+	pthread_mutex_destroy(&w->claim_lock);
+	pthread_mutex_destroy(&w->commit_lock);
+	pthread_mutex_destroy(&w->prologue_lock);
+	free(w->claims);
+	free(w->worker_interface);
+	free(w);
+}

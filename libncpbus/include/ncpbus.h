@@ -437,6 +437,8 @@ struct ncp_bus_info {
 	uint64_t discarded;	/* received, and not published on purpose (snaplen 0, -Q, -c) */
 	char name[64];
 	uint64_t trusted_uid;	/* who owns the segment */
+	uint64_t heartbeat;	/* changes at least every 250 ms while a producer lives */
+	uint64_t heartbeat_ns;	/* ns since 1970 UTC: its last sign of life, as it told */
 };
 #define NCP_BUS_INFO_INIT { .size = sizeof(struct ncp_bus_info) }
 

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* compile.c - pcap-filter(7) text made a classic BPF program, as for a file or a live interface. */
+#include "producer/compile.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <pcap/pcap.h>
+
+#include "producer/source.h"
+
+/* compile_match() and copy_out() pass one for the other. */
+_Static_assert(sizeof(struct sock_filter) == sizeof(struct bpf_insn), "BPF instructions differ");
+_Static_assert(offsetof(struct sock_filter, jt) == offsetof(struct bpf_insn, jt), "jt moved");
+_Static_assert(offsetof(struct sock_filter, jf) == offsetof(struct bpf_insn, jf), "jf moved");
+_Static_assert(offsetof(struct sock_filter, k) == offsetof(struct bpf_insn, k), "k moved");
+
+static int compile(pcap_t *pcap, const char *text, struct compile_program *p, char *why)
+{
+	struct bpf_program bpf;
+
+	if (pcap_compile(pcap, &bpf, text, 1, PCAP_NETMASK_UNKNOWN)) {
+		snprintf(why, SOURCE_WHY_CAP, "filter: %.180s: see pcap-filter(7)",
+			 pcap_geterr(pcap));
+		return -EINVAL;
+	}
+	p->insns = calloc(bpf.bf_len, sizeof(*p->insns));
+	if (!p->insns) {
+		pcap_freecode(&bpf);
+		snprintf(why, SOURCE_WHY_CAP, "filter: out of memory");
+		return -ENOMEM;
+	}
+	memcpy(p->insns, bpf.bf_insns, bpf.bf_len * sizeof(*p->insns));
+	p->n = bpf.bf_len;
+	pcap_freecode(&bpf);
+	return 0;
+}
+
+int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_program *p,
+		    char *why)
+{
+	*p = (struct compile_program){ NULL, 0 };
+	if (!text || !*text)
+		return 0;
+
+	pcap_t *dead = pcap_open_dead(dlt, (int)snaplen);
+	if (!dead) {
+		snprintf(why, SOURCE_WHY_CAP, "filter: out of memory");
+		return -ENOMEM;
+	}
+	int r = compile(dead, text, p, why);
+	pcap_close(dead);
+	return r;
+}
+
+bool compile_match(const struct compile_program *p, const uint8_t *data, uint32_t caplen,
+		   uint32_t len)
+{
+	return !p->n || bpf_filter((const struct bpf_insn *)(const void *)p->insns, data, len,
+				   caplen) != 0;
+}
+
+void compile_free(struct compile_program *p)
+{
+	free(p->insns);
+	*p = (struct compile_program){ NULL, 0 };
+}

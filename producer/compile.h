@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* compile.h - pcap-filter(7) text made a classic BPF program, as for a file or a live interface. */
+#ifndef COMPILE_H
+#define COMPILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/filter.h>
+
+/* A compiled filter: {NULL, 0} is none, which every frame matches. */
+struct compile_program {
+	struct sock_filter *insns; /* n of them, owned: compile_free() */
+	unsigned int n;
+};
+
+/*
+ * compile_offline - compile for frames whose bytes are all there is, as tcpdump -r does.
+ *
+ *   dlt      libpcap's DLT_ number of the frames
+ *   snaplen  what the program returns for a match: 1..262144
+ *   text     NULL or "": every frame
+ *   why      SOURCE_WHY_CAP bytes: one line, on error
+ *
+ * May ask name servers (a host's name in the text).  One thread at a time: libpcap's compiler is
+ * only as thread-safe as the resolver.
+ * Returns 0; -EINVAL (not a filter for these frames); -ENOMEM.
+ */
+int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_program *p,
+		    char *why);
+
+/* compile_match - does a frame match?  Pure; looks at caplen bytes only. */
+bool compile_match(const struct compile_program *p, const uint8_t *data, uint32_t caplen,
+		   uint32_t len);
+
+/* compile_free - free what a compile call made; {NULL, 0} afterwards. */
+void compile_free(struct compile_program *p);
+
+#endif

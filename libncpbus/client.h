@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* client.h - a client's state, and what the files that make up the reading side share. */
+#ifndef NCPI_CLIENT_H
+#define NCPI_CLIENT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "libncpbus/include/ncpbus.h"
+#include "libncpbus/layout.h"
+#include "libncpbus/line.h"
+#include "libncpbus/prologue.h"
+#include "libncpbus/segment.h"
+
+#define NCPI_EVENTS 4u	/* at most so many are due at once: LOST, STATE, REATTACHED, and one more */
+#define NCPI_TRUSTED 16u
+
+/* A block boundary and the number of the frame that follows it. */
+struct ncpi_place {
+	uint64_t position, seq;
+};
+
+struct ncpi_filter;
+struct ncpi_poller;
+
+struct ncp_client {
+	uint32_t *forked; /* a page that reads 0 in a child: MADV_WIPEONFORK */
+
+	/* The bus. */
+	struct ncpi_segment seg;
+	struct ncpi_segment next; /* the bus that replaced it; taken at the call after
+				   * NCP_REATTACHED, so that views stay valid until then */
+	bool move;
+	int dirfd;
+	char bus[NCPI_NAME_CAP];
+	uid_t trusted[NCPI_TRUSTED];
+	uint32_t n_trusted;
+	uint32_t flags; /* of ncp_options */
+	struct ncpi_prologue prologue;
+
+	/* Where it stands. */
+	struct ncpi_place at;	/* the next block */
+	uint64_t head;		/* as last loaded (C1) */
+	uint64_t last_ts_ns;	/* of the last frame handed out */
+	struct ncpi_place *held; /* frames handed out by the last call, to be looked at again */
+	uint32_t n_held, cap_held;
+	struct ncpi_place released; /* with NCP_HOLD */
+
+	/* The ledger. */
+	struct ncp_window now, before, total; /* total: of the windows before now */
+	bool window_open; /* false: the first frame given will begin it */
+	uint32_t reattached;
+
+	/* What it has told its caller, and what is due. */
+	uint32_t told_state;
+	struct ncp_frame event[NCPI_EVENTS];
+	uint32_t n_events;
+
+	/* Signs of life. */
+	uint64_t heartbeat, heartbeat_seen_ns; /* value, and CLOCK_MONOTONIC when it came */
+	uint64_t reopened_ns;
+
+	/* Its line in the registry. */
+	int registry_fd, line_fd; /* -1: none */
+	char line_name[32];
+	struct ncpi_line line;
+	uint64_t line_told_ns;
+	struct ncpi_place line_told;
+	struct ncpi_reliable_line *grant; /* NULL: not reliable */
+
+	struct ncpi_filter *filter; /* NULL: every frame */
+	struct ncpi_poller *poller; /* NULL: ncp_fd() was not called */
+};
+
+/* ncpi_usable - 0, or NCP_EFORK in a child. */
+static inline int ncpi_usable(const struct ncp_client *c)
+{
+	return *c->forked ? 0 : NCP_EFORK;
+}
+
+/* --- locate.c: places in the ring ----------------------------------------------------------- */
+
+/*
+ * ncpi_locate_newest - {head, its frame number}: steps S1-S4.
+ * Returns 0, NCP_ECORRUPT (no slot ever bears head).
+ */
+int ncpi_locate_newest(const struct ncpi_segment *seg, struct ncpi_place *p);
+
+/*
+ * ncpi_locate_oldest - the first intact waypoint at margin or more bytes from tail, else the newest.
+ * Returns 0, NCP_ECORRUPT.
+ */
+int ncpi_locate_oldest(const struct ncpi_segment *seg, uint64_t margin, struct ncpi_place *p);
+
+/* ncpi_locate_before - the last intact waypoint at or before position, false if there is none. */
+bool ncpi_locate_before(const struct ncpi_segment *seg, uint64_t position, struct ncpi_place *p);
+
+/*
+ * ncpi_locate_seq, ncpi_locate_time - the block of frame seq; of the first frame at or after
+ * time_ns, else the newest place.
+ *
+ * 1: found.  0: it is older than what can be found: *p is the oldest place.  NCP_ECORRUPT, -ERANGE
+ * (seq beyond the newest).
+ */
+int ncpi_locate_seq(const struct ncpi_segment *seg, uint64_t seq, struct ncpi_place *p);
+int ncpi_locate_time(const struct ncpi_segment *seg, uint64_t time_ns, struct ncpi_place *p);
+
+/* ncpi_margin - how far from tail a client that was lapped starts again, not to fall behind at
+ * once: a sixteenth of the ring. */
+static inline uint64_t ncpi_margin(const struct ncpi_segment *seg)
+{
+	return seg->ring_size / 16;
+}
+
+/* --- reader.c -------------------------------------------------------------------------------- */
+
+/* ncpi_event - queue an event; the caller fills what the kind needs. */
+struct ncp_frame *ncpi_event(struct ncp_client *c, uint32_t kind);
+
+/* ncpi_lapped - what stood at c->at is gone: go where something is, count, queue NCP_LOST.
+ * Returns 0, NCP_ECORRUPT. */
+int ncpi_lapped(struct ncp_client *c);
+
+/*
+ * ncpi_prepare - what every reading call does first: complete a re-attach, look again at what was
+ * handed out, give an event that is due.  1: *f was filled.  0: go on.  < 0: error.
+ */
+int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f);
+
+/*
+ * ncpi_idle - nothing between c->at and head: look at the state, tell where we stand.
+ * 1: *f was filled.  0: nothing.  2: there are frames after all.  < 0: error.
+ */
+int ncpi_idle(struct ncp_client *c, struct ncp_frame *f);
+
+/* --- ledger.c -------------------------------------------------------------------------------- */
+
+void ncpi_window_begin(struct ncp_client *c, bool open);
+static inline void ncpi_window_frame(struct ncp_client *c, bool filtered)
+{
+	if (!c->window_open) {
+		c->now.first_seq = c->at.seq;
+		c->window_open = true;
+	}
+	c->now.next_seq = c->at.seq + 1;
+	if (filtered)
+		c->now.filtered++;
+	else
+		c->now.frames++;
+}
+
+/* --- attach.c -------------------------------------------------------------------------------- */
+
+/* ncpi_replacement - is there another bus of this name now?  Maps it into c->next.  1, 0. */
+int ncpi_replacement(struct ncp_client *c);
+
+/* ncpi_move - c->next becomes the bus; reads on from its first frame.  0, or < 0. */
+int ncpi_move(struct ncp_client *c);
+
+/* ncpi_go - to a place given by ncp_where; opens or defers the window.  0, -ERANGE, -EINVAL,
+ * NCP_ECORRUPT. */
+int ncpi_go(struct ncp_client *c, const struct ncp_where *where);
+
+/* ncpi_state - the bus's state as this client sees it: NCP_DEAD when the heartbeat stopped. */
+uint32_t ncpi_state(struct ncp_client *c);
+
+/* ncpi_interfaces - the prologue as far as it goes now; parses it again if it has grown. */
+int ncpi_interfaces(struct ncp_client *c);
+
+/* --- enrol.c: the client's own line ---------------------------------------------------------- */
+
+void ncpi_enrol(struct ncp_client *c, const char *name); /* without a registry: nothing */
+int ncpi_enrol_reliable(struct ncp_client *c);	/* waits for the grant; 0, NCP_ENOTRELIABLE */
+void ncpi_enrol_tell(struct ncp_client *c, bool idle); /* if it is time to */
+void ncpi_unenrol(struct ncp_client *c, bool child);
+
+/* --- filter.c -------------------------------------------------------------------------------- */
+
+/* ncpi_filter_match - does the filter take a frame?  false for an interface it does not fit. */
+bool ncpi_filter_match(struct ncp_client *c, uint32_t interface, const uint8_t *data,
+		       uint32_t caplen, uint32_t len);
+/* ncpi_filter_renew - the bus was replaced: forget what was compiled for the old interfaces. */
+void ncpi_filter_renew(struct ncp_client *c);
+void ncpi_filter_free(struct ncpi_filter *f);
+
+/* --- wait.c ---------------------------------------------------------------------------------- */
+
+/* ncpi_poller_rearm - ncp_next() found nothing: from now on the descriptor tells of news. */
+void ncpi_poller_rearm(struct ncp_client *c);
+void ncpi_poller_stop(struct ncp_client *c, bool child);
+
+#endif

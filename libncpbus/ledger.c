@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ledger.c - what a client read, passed over and lost; where it stands. */
+#include <errno.h>
+
+#include "libncpbus/client.h"
+
+static void add(struct ncp_window *sum, const struct ncp_window *w)
+{
+	sum->frames += w->frames;
+	sum->filtered += w->filtered;
+	sum->lost += w->lost;
+}
+
+void ncpi_window_begin(struct ncp_client *c, bool open)
+{
+	if (c->window_open) {
+		add(&c->total, &c->now);
+		c->before = c->now;
+	}
+	c->now = (struct ncp_window){ .incarnation = c->seg.incarnation,
+				      .first_seq = c->at.seq,
+				      .next_seq = c->at.seq };
+	c->window_open = open;
+}
+
+int ncp_stats(const struct ncp_client *c, struct ncp_stats *s)
+{
+	if (s->size < sizeof(*s))
+		return -EINVAL;
+	*s = (struct ncp_stats){ .size = s->size,
+				 .reattached = c->reattached,
+				 .now = c->now,
+				 .before = c->before,
+				 .total = c->total };
+	if (!c->window_open) /* it will begin where the first frame is found */
+		s->now.first_seq = s->now.next_seq = c->at.seq;
+	add(&s->total, &s->now);
+	s->total.incarnation = s->now.incarnation;
+	s->total.first_seq = s->now.first_seq;
+	s->total.next_seq = s->now.next_seq;
+	return 0;
+}
+
+int ncp_tell(const struct ncp_client *c, struct ncp_cursor *cursor)
+{
+	if (cursor->size < sizeof(*cursor))
+		return -EINVAL;
+	cursor->incarnation = c->seg.incarnation;
+	cursor->seq = c->at.seq;
+	cursor->position = c->at.position;
+	return 0;
+}

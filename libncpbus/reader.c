@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* reader.c - the next frame: copied, in place, or many at once.  Steps C1-C4 of layout.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libncpbus/client.h"
+#include "libncpbus/order.h"
+
+struct ncp_frame *ncpi_event(struct ncp_client *c, uint32_t kind)
+{
+	/* At most three kinds are due at once, each once: the queue cannot overflow. */
+	struct ncp_frame *e = &c->event[c->n_events < NCPI_EVENTS ? c->n_events++ : NCPI_EVENTS - 1];
+
+	*e = (struct ncp_frame){ .size = sizeof(*e),
+				 .kind = kind,
+				 .seq = c->at.seq,
+				 .next_seq = c->at.seq,
+				 .position = c->at.position,
+				 .incarnation = c->seg.incarnation };
+	return e;
+}
+
+static void event_pop(struct ncp_client *c, struct ncp_frame *f)
+{
+	uint32_t size = f->size;
+
+	*f = c->event[0];
+	f->size = size;
+	memmove(&c->event[0], &c->event[1], --c->n_events * sizeof(c->event[0]));
+}
+
+int ncpi_lapped(struct ncp_client *c)
+{
+	struct ncpi_place p;
+	int r = ncpi_locate_oldest(&c->seg, ncpi_margin(&c->seg), &p);
+
+	if (r < 0)
+		return r;
+	/* A lapped reader goes forward; content that says otherwise is no producer's. */
+	if (p.seq < c->at.seq || p.position < c->at.position)
+		return NCP_ECORRUPT;
+	if (c->window_open && p.seq > c->at.seq) {
+		struct ncp_frame *e = ncpi_event(c, NCP_LOST);
+
+		e->next_seq = p.seq;
+		e->ts_ns = c->last_ts_ns;
+		c->now.lost += p.seq - c->at.seq;
+		c->now.next_seq = p.seq;
+	}
+	c->at = p;
+	c->head = p.position;
+	return 0;
+}
+
+/*
+ * The frames that the last call handed out: were they whole until now?  If tail has moved into them,
+ * those are lost, not read.
+ */
+static int held_check(struct ncp_client *c)
+{
+	struct ncpi_place *held = c->held;
+	uint32_t n = c->n_held, torn = 0;
+
+	c->n_held = 0;
+	if (n == 0)
+		return 0;
+	NCPI_TESTPOINT("read:C3");
+	/* C3, partner P3: if the caller read one byte of a newer block, tail has moved here. */
+	ncpi_fence_acquire();
+	/* C4 */
+	uint64_t tail = ncpi_load(&c->seg.h->tail);
+	while (torn < n && held[torn].position < tail)
+		torn++;
+	if (!torn)
+		return 0;
+	/* [first, end) is lost: the torn ones, and those between that the filter left out. */
+	uint64_t first = held[0].seq, end = held[torn - 1].seq + 1;
+
+	c->now.frames -= torn;
+	c->now.filtered -= end - first - torn;
+	if (torn == n && c->at.position < tail) {
+		/* Everything after them up to here is gone too, whatever became of it. */
+		c->now.filtered -= c->at.seq - end;
+		c->at.seq = first;
+		return ncpi_lapped(c);
+	}
+	struct ncp_frame *e = ncpi_event(c, NCP_LOST);
+	e->seq = first;
+	e->next_seq = end;
+	e->ts_ns = c->last_ts_ns;
+	c->now.lost += end - first;
+	return 0;
+}
+
+int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f)
+{
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
+	if (c->n_held && (r = held_check(c)) < 0)
+		return r;
+	if (c->n_events) {
+		event_pop(c, f);
+		return 1;
+	}
+	if (c->move) {
+		r = ncpi_move(c);
+		if (r < 0)
+			return r;
+		if (c->n_events) {
+			event_pop(c, f);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
+{
+	uint32_t state = ncpi_state(c);
+
+	/* The state was loaded before head is loaded again: "ended" is believed only when nothing
+	 * is left that was published before it. */
+	if (state != c->told_state || c->next.h) {
+		if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
+			return 2;
+	}
+	if (state != c->told_state) {
+		struct ncp_frame *e = ncpi_event(c, NCP_STATE);
+
+		e->state = c->told_state = state;
+		e->reason = ncpi_load(&c->seg.h->reason);
+	} else if (c->grant && ncpi_load_acquire(&c->grant->state) == NCPI_RELIABLE_EVICTED) {
+		c->grant = NULL;
+		ncpi_event(c, NCP_EVICTED);
+	} else if (ncpi_replacement(c)) {
+		if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
+			return 2;
+		struct ncp_frame *e = ncpi_event(c, NCP_REATTACHED);
+
+		e->incarnation = c->next.incarnation;
+		e->seq = e->next_seq = 0;
+		c->move = true;
+	}
+	if (c->n_events) {
+		event_pop(c, f);
+		return 1;
+	}
+	ncpi_enrol_tell(c, true);
+	if (c->poller)
+		ncpi_poller_rearm(c);
+	return 0;
+}
+
+/* A frame's block as its words say; every word was loaded once, none is believed before C4. */
+struct block {
+	uint32_t type, total_len;
+	uint32_t caplen, len;
+	bool sane;
+};
+
+/* Options beyond the one that the producer writes always: epb_flags and epb_dropcount. */
+static void options_parse(const uint32_t *o, uint32_t n_words, struct ncp_frame *f)
+{
+	for (uint32_t i = 0; i < n_words;) {
+		uint32_t word = ncpi_load(&o[i++]);
+		uint32_t code = NCPI_OPTION_CODE(word), words = (NCPI_OPTION_LEN(word) + 3) / 4;
+
+		if (code == NCPI_OPT_END || words > n_words - i)
+			return;
+		if (code == NCPI_EPB_FLAGS && words == 1)
+			f->flags = ncpi_load(&o[i]);
+		else if (code == NCPI_EPB_DROPCOUNT && words == 2) {
+			uint32_t v[2] = { ncpi_load(&o[i]), ncpi_load(&o[i + 1]) };
+
+			memcpy(&f->dropcount, v, 8);
+		}
+		i += words;
+	}
+}
+
+/* C2: take the block at c->at apart into f.  Reads nothing outside [at, head). */
+static inline void block_parse(const struct ncp_client *c, struct block *b, struct ncp_frame *f)
+{
+	const uint32_t *w =
+		(const uint32_t *)(const void *)ncpi_segment_at(&c->seg, c->at.position);
+	uint64_t room = c->head - c->at.position;
+
+	b->type = ncpi_load(&w[0]);
+	b->total_len = ncpi_load(&w[1]);
+	b->sane = b->total_len >= 12 && b->total_len % 4 == 0 && b->total_len <= room &&
+		  b->total_len <= NCPI_BLOCK_MAX;
+	if (!b->sane || b->type != NCPI_EPB)
+		return;
+	b->caplen = ncpi_load(&w[5]);
+	b->len = ncpi_load(&w[6]);
+	b->sane = b->total_len >= 32 && b->caplen <= b->total_len - 32 && b->caplen <= b->len;
+	if (!b->sane)
+		return;
+	f->kind = NCP_FRAME;
+	f->data = (const uint8_t *)(w + 7);
+	f->caplen = b->caplen;
+	f->len = b->len;
+	f->ts_ns = (uint64_t)ncpi_load(&w[3]) << 32 | ncpi_load(&w[4]);
+	f->interface = ncpi_load(&w[2]);
+	f->seq = c->at.seq;
+	f->next_seq = c->at.seq + 1;
+	f->position = c->at.position;
+	f->incarnation = c->seg.incarnation;
+	f->dropcount = 0;
+	f->flags = 0;
+	f->state = f->reason = 0;
+
+	uint32_t data_words = (b->caplen + 3) / 4;
+	const uint32_t *o = w + 7 + data_words;
+	uint32_t n_words = (b->total_len - 32) / 4 - data_words;
+
+	if (n_words == 3 && ncpi_load(&o[0]) == NCPI_OPTION(NCPI_EPB_FLAGS, 4))
+		f->flags = ncpi_load(&o[1]);
+	else if (n_words)
+		options_parse(o, n_words, f);
+}
+
+/*
+ * The next frame that passes the filter, in place; *f is written as far as it is looked at.
+ * 1: a frame at c->at, checked, not yet consumed.  0: none up to head.  2: c->at was overrun.
+ * < 0: error.
+ */
+static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct block *b)
+{
+	for (;;) {
+		if (c->at.position == c->head) {
+			NCPI_TESTPOINT("read:C1");
+			/* C1: acquire, so that the blocks below head are seen whole. */
+			c->head = ncpi_load_acquire(&c->seg.h->head);
+			if (c->at.position == c->head)
+				return 0;
+			if (c->head < c->at.position || c->head % 4)
+				return NCP_ECORRUPT;
+			if (c->head - c->at.position > c->seg.ring_size)
+				return 2;
+		}
+		NCPI_TESTPOINT("read:C2");
+		block_parse(c, b, f);
+		bool match = b->sane && b->type == NCPI_EPB &&
+			     (!c->filter || ncpi_filter_match(c, f->interface, f->data, f->caplen,
+							      f->len));
+		NCPI_TESTPOINT("read:C3");
+		/* C3, partner P3: a word of a newer block above means that tail has moved below.
+		 * Without, a torn length would be walked along. */
+		ncpi_fence_acquire();
+		NCPI_TESTPOINT("read:C4");
+		if (ncpi_load(&c->seg.h->tail) > c->at.position)
+			return 2;
+		if (!b->sane)
+			return NCP_ECORRUPT;
+		if (match)
+			return 1;
+		if (b->type == NCPI_EPB) {
+			ncpi_window_frame(c, true);
+			c->at.seq++;
+		}
+		c->at.position += b->total_len;
+	}
+}
+
+static inline void consume(struct ncp_client *c, const struct block *b)
+{
+	ncpi_window_frame(c, false);
+	c->at.seq++;
+	c->at.position += b->total_len;
+}
+
+/* The loop around frame_find(): events, idleness.  1: a frame at c->at, or an event with
+ * *event set. */
+static inline int next(struct ncp_client *c, struct ncp_frame *f, struct block *b, bool *event)
+{
+	*event = true;
+	if (c->n_held || c->n_events || c->move || !*c->forked) {
+		int r = ncpi_prepare(c, f);
+
+		if (r)
+			return r;
+	}
+	for (;;) {
+		int r = frame_find(c, f, b);
+
+		if (r == 1) {
+			*event = false;
+			return 1;
+		}
+		if (r == 2) {
+			r = ncpi_lapped(c);
+			if (r == 0 && c->n_events) {
+				event_pop(c, f);
+				return 1;
+			}
+		} else if (r == 0) {
+			r = ncpi_idle(c, f);
+			if (r == 2)
+				continue;
+			return r;
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+/* Tell the registry now and then: by position for a reliable client, by time for others. */
+static inline void tell(struct ncp_client *c)
+{
+	if (c->line_fd >= 0 &&
+	    c->at.position - c->line_told.position > c->seg.ring_size / 32)
+		ncpi_enrol_tell(c, false);
+}
+
+static int hold(struct ncp_client *c, uint32_t n)
+{
+	if (n <= c->cap_held)
+		return 0;
+	void *more = realloc(c->held, n * sizeof(*c->held));
+
+	if (!more)
+		return -ENOMEM;
+	c->held = more;
+	c->cap_held = n;
+	return 0;
+}
+
+int ncp_next(struct ncp_client *c, struct ncp_frame *f)
+{
+	struct block b;
+	bool event;
+
+	if (f->size < sizeof(*f))
+		return -EINVAL;
+	int r = next(c, f, &b, &event);
+	if (r != 1 || event)
+		return r;
+	c->held[0] = c->at;
+	c->n_held = 1;
+	c->last_ts_ns = f->ts_ns;
+	consume(c, &b);
+	tell(c);
+	return 1;
+}
+
+int ncp_next_batch(struct ncp_client *c, struct ncp_frame *frames, int n)
+{
+	struct block b;
+	bool event;
+
+	if (n < 1 || frames[0].size < sizeof(*frames))
+		return -EINVAL;
+	uint32_t size = frames[0].size;
+	int r = ncpi_usable(c);
+	if (r < 0)
+		return r;
+	r = next(c, frames, &b, &event);
+	if (r != 1 || event)
+		return r;
+	/* The held ones of the last call were looked at in next(). */
+	r = hold(c, (uint32_t)n);
+	if (r < 0)
+		return r;
+	int k = 0;
+	do {
+		c->held[c->n_held++] = c->at;
+		c->last_ts_ns = frames[k].ts_ns;
+		consume(c, &b);
+		if (++k == n)
+			break;
+		frames[k].size = size;
+	} while (frame_find(c, &frames[k], &b) == 1);
+	/* Whatever ended this, the next call meets it again, after it has looked at the batch. */
+	tell(c);
+	return k;
+}
+
+int ncp_recv(struct ncp_client *c, void *buf, size_t cap, struct ncp_frame *f)
+{
+	struct block b;
+	bool event;
+
+	if (f->size < sizeof(*f))
+		return -EINVAL;
+	for (;;) {
+		int r = next(c, f, &b, &event);
+
+		if (r != 1 || event)
+			return r;
+		ncpi_copy_out(buf, f->data, f->caplen < cap ? f->caplen : cap);
+		NCPI_TESTPOINT("recv:C3");
+		/* C3, C4: the copy is whole, or it is thrown away here. */
+		ncpi_fence_acquire();
+		NCPI_TESTPOINT("recv:C4");
+		if (ncpi_load(&c->seg.h->tail) <= c->at.position)
+			break;
+		r = ncpi_lapped(c);
+		if (r < 0)
+			return r;
+	}
+	f->data = buf;
+	c->last_ts_ns = f->ts_ns;
+	consume(c, &b);
+	tell(c);
+	return 1;
+}
+
+int ncp_intact(const struct ncp_client *c, uint64_t position)
+{
+	/* C3, C4: what the caller read before this call, it read before tail. */
+	ncpi_fence_acquire();
+	return ncpi_load(&c->seg.h->tail) <= position;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* wait.c - sleep until there is something to read; a descriptor for poll(). */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "libncpbus/client.h"
+#include "libncpbus/order.h"
+#include "libncpbus/stamp.h"
+
+/* Another client can take a wake-up away (FUTEX_REQUEUE): this bounds what that costs. */
+#define CAP_LIVE_NS (20 * NCPI_MS)
+#define CAP_QUIET_NS (250 * NCPI_MS)
+
+static uint64_t cap_ns(uint32_t state)
+{
+	return state == NCP_LIVE || state == NCP_STARTING ? CAP_LIVE_NS : CAP_QUIET_NS;
+}
+
+/* Would a reading call return something? */
+static bool ready(struct ncp_client *c)
+{
+	if (c->n_events || c->move)
+		return true;
+	if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
+		return true;
+	return ncpi_state(c) != c->told_state || ncpi_replacement(c) ||
+	       (c->grant && ncpi_load(&c->grant->state) == NCPI_RELIABLE_EVICTED);
+}
+
+int ncp_wait(struct ncp_client *c, int timeout_ms)
+{
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
+	uint64_t left = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms * NCPI_MS;
+	uint64_t start = ncpi_now_monotonic();
+	for (;;) {
+		/* wake before head (in ready): the producer bumps wake after head, so a head that
+		 * is missed here finds another value in wake, and the wait does not sleep. */
+		uint32_t wake = ncpi_load_acquire(&c->seg.h->wake);
+
+		NCPI_TESTPOINT("wait:ready");
+		if (ready(c))
+			return 1;
+		ncpi_enrol_tell(c, true);
+		uint64_t gone = ncpi_now_monotonic() - start;
+		if (gone >= left)
+			return 0;
+		uint64_t nap = cap_ns(c->told_state);
+		if (nap > left - gone)
+			nap = left - gone;
+		NCPI_TESTPOINT("wait:sleep");
+		if (ncpi_futex_wait(&c->seg.h->wake, wake, nap) == -EINTR)
+			return -EINTR;
+	}
+}
+
+/*
+ * A thread that sleeps on the bus for a client that sleeps in poll().  It knows of the client only
+ * where it stood when it found nothing; the descriptor may say "look" once too often, never once
+ * too seldom.
+ */
+struct ncpi_poller {
+	pthread_t thread;
+	const struct ncpi_header *h;
+	int fd;
+	uint32_t armed; /* futex: 1 while the client waits for news */
+	uint64_t seen_position; /* what the client knows, stored before armed */
+	uint32_t seen_state;
+	uint64_t armed_ns; /* CLOCK_MONOTONIC */
+	uint32_t stop;
+};
+
+static void *poller_main(void *arg)
+{
+	struct ncpi_poller *p = arg;
+	const uint64_t one = 1;
+
+	while (!ncpi_load(&p->stop)) {
+		/* Acquire: what the client saw was stored before. */
+		if (!ncpi_load_acquire(&p->armed)) {
+			ncpi_futex_wait(&p->armed, 0, NCPI_SECOND);
+			continue;
+		}
+		uint32_t wake = ncpi_load_acquire(&p->h->wake);
+		uint32_t state = ncpi_load(&p->seen_state);
+		bool news = ncpi_load_acquire(&p->h->head) != ncpi_load(&p->seen_position) ||
+			    ncpi_load_acquire(&p->h->state) != state;
+
+		if (!news) {
+			ncpi_futex_wait(&p->h->wake, wake, cap_ns(state));
+			/* Also without news now and then: death and replacement are found by
+			 * looking. */
+			if (ncpi_now_monotonic() - ncpi_load(&p->armed_ns) < CAP_QUIET_NS)
+				continue;
+		}
+		if (ncpi_exchange_acq_rel(&p->armed, 0) == 1 && write(p->fd, &one, sizeof(one)) < 0)
+			break;
+	}
+	return NULL;
+}
+
+int ncp_fd(struct ncp_client *c)
+{
+	sigset_t all, old;
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
+	if (c->poller)
+		return c->poller->fd;
+	struct ncpi_poller *p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->h = c->seg.h;
+	/* Readable from the start: the client looks first, then waits. */
+	p->fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->fd < 0) {
+		r = -errno;
+		free(p);
+		return r;
+	}
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = pthread_create(&p->thread, NULL, poller_main, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (r) {
+		close(p->fd);
+		free(p);
+		return -r;
+	}
+	c->poller = p;
+	return p->fd;
+}
+
+void ncpi_poller_rearm(struct ncp_client *c)
+{
+	struct ncpi_poller *p = c->poller;
+	uint64_t count;
+
+	if (ncpi_load(&p->armed))
+		return;
+	/* Emptied before it is armed: what the thread writes from now on stays. */
+	if (read(p->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return;
+	ncpi_store(&p->seen_position, c->at.position);
+	ncpi_store(&p->seen_state, ncpi_load(&c->seg.h->state));
+	ncpi_store(&p->armed_ns, ncpi_now_monotonic());
+	ncpi_store_release(&p->armed, 1);
+	ncpi_futex_wake(&p->armed, 1);
+}
+
+void ncpi_poller_stop(struct ncp_client *c, bool child)
+{
+	struct ncpi_poller *p = c->poller;
+
+	if (!p)
+		return;
+	c->poller = NULL;
+	if (!child) { /* a child has no such thread */
+		ncpi_store(&p->stop, 1);
+		ncpi_store_release(&p->armed, 1);
+		ncpi_futex_wake(&p->armed, 1);
+		pthread_join(p->thread, NULL);
+	}
+	close(p->fd);
+	free(p);
+}

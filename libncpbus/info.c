@@ -70,6 +70,8 @@ int ncp_bus_info(struct ncp_client *c, struct ncp_bus_info *info)
 		.newest_ts_ns = ncpi_load(&h->newest_ts_ns),
 		.head = newest.position,
 		.tail = ncpi_load(&h->tail),
+		.heartbeat = ncpi_load_acquire(&h->heartbeat),
+		.heartbeat_ns = ncpi_load(&h->heartbeat_ns),
 		.trusted_uid = c->seg.uid,
 	};
 	if (info->n_workers > c->seg.n_workers)

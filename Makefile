@@ -86,7 +86,7 @@ endif
 inc_util   = -iquote $(B)/include
 $(B)/obj/libncpbus/%.o:  private inc = -fPIC -Ilibncpbus/include -iquote . \
 	-fno-semantic-interposition
-$(B)/obj/libncpbus/util/%.o: private inc = -fPIE
+$(B)/obj/libncpbus/util/%.o: private inc = -fPIE $(inc_util)
 $(B)/obj/producer/%.o:   private inc = -fPIE -Ilibncpbus/include -iquote . $(inc_util) \
 	$(call pkg,--cflags,$(pkgs_producer))
 $(B)/obj/clients/%.o:    private inc = -fPIE -Ilibncpbus/include $(inc_util) \

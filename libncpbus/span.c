@@ -79,6 +79,8 @@ int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct
 		}
 		c->now.frames += end.seq - c->at.seq;
 		c->now.next_seq = end.seq;
+		c->span = c->at;
+		c->has_span = true;
 		c->at = end;
 		c->head = end.position;
 		ncpi_enrol_tell(c, false);

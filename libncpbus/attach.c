@@ -196,7 +196,10 @@ int ncp_seek(struct ncp_client *c, const struct ncp_where *where)
 	if (r < 0)
 		return r;
 	c->n_held = c->n_events = 0;
-	r = ncpi_go(c, where);
+	c->has_span = false;
+	r = c->move ? ncpi_move(c) : 0;
+	if (r == 0)
+		r = ncpi_go(c, where);
 	if (r == 0)
 		c->released = c->at;
 	return r;

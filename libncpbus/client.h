@@ -47,6 +47,8 @@ struct ncp_client {
 	uint64_t last_ts_ns;	/* of the last frame handed out */
 	struct ncpi_place *held; /* frames handed out by the last call, to be looked at again */
 	uint32_t n_held, cap_held;
+	struct ncpi_place span;	/* where the span handed out last begins */
+	bool has_span;
 	struct ncpi_place released; /* with NCP_HOLD */
 
 	/* The ledger. */

@@ -17,12 +17,12 @@
 #define TELL_NS (250 * NCPI_MS)
 #define GRANT_NS (5 * NCPI_SECOND)
 
-/* Everything before this is done with: frames handed out last are not. */
+/* Everything before this is done with; what the last call handed out is not. */
 static struct ncpi_place standing(const struct ncp_client *c)
 {
 	if (c->flags & NCP_HOLD)
 		return c->released;
-	return c->n_held ? c->held[0] : c->at;
+	return c->has_span ? c->span : c->n_held ? c->held[0] : c->at;
 }
 
 /* Write the line, the cursor in the copy that is not the last one written. */

@@ -99,6 +99,7 @@ int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f)
 
 	if (r < 0)
 		return r;
+	c->has_span = false;
 	if (c->n_held && (r = held_check(c)) < 0)
 		return r;
 	if (c->n_events) {
@@ -278,7 +279,7 @@ static inline void consume(struct ncp_client *c, const struct block *b)
 static inline int next(struct ncp_client *c, struct ncp_frame *f, struct block *b, bool *event)
 {
 	*event = true;
-	if (c->n_held || c->n_events || c->move || !*c->forked) {
+	if (c->n_held || c->n_events || c->move || c->has_span || !*c->forked) {
 		int r = ncpi_prepare(c, f);
 
 		if (r)

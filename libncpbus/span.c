@@ -69,23 +69,38 @@ int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct
 		span->first_seq = c->at.seq;
 		span->next_seq = end.seq;
 		span->incarnation = c->seg.incarnation;
-		span->prologue = c->seg.prologue;
 		/* After head (C1): it covers every interface of the frames below it. */
-		span->prologue_len = ncpi_load_acquire(&c->seg.h->prologue_len);
-		if (span->prologue_len > c->seg.prologue_cap)
-			return NCP_ECORRUPT;
+		r = ncp_prologue(c, &span->prologue, &span->prologue_len);
+		if (r < 0)
+			return r;
 		if (!c->window_open) {
 			c->now.first_seq = c->at.seq;
 			c->window_open = true;
 		}
 		c->now.frames += end.seq - c->at.seq;
 		c->now.next_seq = end.seq;
+		c->span = c->at;
+		c->has_span = true;
 		c->at = end;
 		c->head = end.position;
 		ncpi_enrol_tell(c, false);
 		ev->kind = NCP_SPAN;
 		return 1;
 	}
+}
+
+int ncp_prologue(const struct ncp_client *c, const uint8_t **data, uint32_t *len)
+{
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
+	uint32_t n = ncpi_load_acquire(&c->seg.h->prologue_len);
+	if (n > c->seg.prologue_cap)
+		return NCP_ECORRUPT;
+	*data = c->seg.prologue;
+	*len = n;
+	return 0;
 }
 
 void ncp_span_lost(struct ncp_client *c, uint64_t n)

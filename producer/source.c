@@ -4,18 +4,20 @@
 
 #include <string.h>
 
-static const struct source_ops *const kinds[] = { &source_synth };
+const struct source_ops *const source_kinds[] = { &source_synth, NULL };
 
 const struct source_ops *source_find(const char *arg, const char **spec)
 {
 	const char *colon = strchr(arg, ':');
 
-	for (size_t i = 0; colon && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (strlen(kinds[i]->kind) != (size_t)(colon - arg) ||
-		    strncmp(kinds[i]->kind, arg, (size_t)(colon - arg)) != 0)
+	for (size_t i = 0; colon && source_kinds[i]; i++) {
+		const char *kind = source_kinds[i]->kind;
+
+		if (strlen(kind) != (size_t)(colon - arg) ||
+		    strncmp(kind, arg, (size_t)(colon - arg)) != 0)
 			continue;
 		*spec = colon + 1;
-		return kinds[i];
+		return source_kinds[i];
 	}
 	return NULL;
 }

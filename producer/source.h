@@ -106,6 +106,9 @@ struct source_ops {
 
 extern const struct source_ops source_afpacket, source_file, source_synth;
 
+/* All kinds there are, NULL at the end. */
+extern const struct source_ops *const source_kinds[];
+
 /*
  * source_find - the kind of a SOURCE argument, and the spec behind its colon.
  *

@@ -286,6 +286,18 @@ struct ncp_span {
 NCP_MUST_CHECK int ncp_span(struct ncp_client *client, size_t max_len, struct ncp_span *span,
 			    struct ncp_frame *ev);
 
+/*
+ * ncp_prologue - what a file or stream of the bus's frames begins with, known before any frame.
+ *
+ *   data  out: a Section Header Block and the Interface Description Blocks there are now;
+ *         valid as long as a span of this incarnation
+ *   len   out: their bytes.  Append-only: more interfaces make it longer, see ncp_span.prologue_len
+ *
+ * Returns 0, NCP_ECORRUPT, NCP_EFORK.
+ */
+NCP_MUST_CHECK int ncp_prologue(const struct ncp_client *client, const uint8_t **data,
+				uint32_t *len);
+
 /* ncp_span_lost - n frames that spans gave out were overwritten before use: lost, not read. */
 void ncp_span_lost(struct ncp_client *client, uint64_t n);
 

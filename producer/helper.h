@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* helper.h - a second process that keeps the right to the names, and does nothing unasked. */
+#ifndef HELPER_H
+#define HELPER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "producer/privs.h"
+
+/*
+ * The capturing process gives up every right before its first frame.  What still needs one later is
+ * done by a process forked before the bus was locked (an OFD lock survives a fork: a helper that
+ * outlived its parent would hold the bus), called ncp-helper.  It stays the user who owns the names,
+ * keeps CAP_NET_RAW and no other capability, reads no packet, ignores SIGINT, SIGTERM and SIGHUP
+ * (they hit the whole process group), and ends when the other end of its socket is closed, however
+ * that came.
+ *
+ * It believes one thing from the capturing process, told before that dropped its rights: which
+ * inode the bus has.  From then on all it can be asked for is what it would do anyway.
+ *
+ * Messages are struct helper_message over a SOCK_SEQPACKET pair.  One thread, one question at a
+ * time.
+ */
+
+enum helper_kind {
+	HELPER_READY = 1, /* from the helper: confined, waiting.  result: 0 or -errno */
+	HELPER_BUS,	  /* dev, ino: the segment that was opened.  Accepted once; no answer */
+	HELPER_REAP,	  /* remove dead clients' lines, a bounded number.  No answer */
+	HELPER_UNLINK,	  /* the bus has ended: remove its names.  Answer: result */
+};
+
+struct helper_message {
+	uint32_t kind; /* enum helper_kind */
+	int32_t result;
+	uint64_t dev, ino;
+};
+
+struct helper {
+	int fd; /* -1: none */
+	pid_t pid;
+};
+
+/* What the helper is forked with. */
+struct helper_options {
+	int dirfd;	 /* the busses' directory */
+	const char *bus; /* its name */
+	const struct privs_who *who;
+	char *argv0; /* the program's arguments as one piece of memory, of argv_len bytes: what ps */
+	size_t argv_len; /* shows.  NULL: leave them */
+};
+
+/*
+ * helper_fork - make the helper, and wait until it is confined.
+ *
+ * In the child every descriptor but its own is closed.  Call it before there are threads.
+ * Returns 0, or -errno (of fork, or why the helper could not confine itself).
+ */
+int helper_fork(struct helper *h, const struct helper_options *o)
+	__attribute__((warn_unused_result));
+
+/* helper_bus - tell which segment it is.  Returns 0, -errno (-EPIPE: the helper is gone). */
+int helper_bus(struct helper *h, dev_t dev, ino_t ino) __attribute__((warn_unused_result));
+
+/* helper_reap - have dead clients' lines removed.  Never blocks; a busy helper is not asked. */
+void helper_reap(struct helper *h);
+
+/*
+ * helper_unlink - have the names of the bus removed, and wait for the answer.
+ *
+ * Call it while the bus is still locked.
+ * Returns 0; -ESTALE (the name leads to another segment by now: left alone); -EPIPE (the helper
+ * is gone); -errno.
+ */
+int helper_unlink(struct helper *h) __attribute__((warn_unused_result));
+
+/* helper_close - let it end, and wait for that.  A zeroed one with fd -1 is fine. */
+void helper_close(struct helper *h);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* worker.h - the capture loop: take frames from a source, publish them, count, give back. */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libncpbus/layout.h"
+#include "libncpbus/writer.h"
+#include "producer/source.h"
+
+/*
+ * One thread per worker, one source per worker.  The main thread does everything else: signals,
+ * status lines, the helper; so nothing that may block (a terminal, a pipe) stands in the way of a
+ * frame.
+ *
+ *	capture_init()    fill in
+ *	worker_start()    once per worker
+ *	capture_order()   stop, or give up
+ *	capture_join()
+ *
+ * Per frame a worker writes its ring bytes and its own counters.  Per batch: one look at the clock
+ * and at the orders.  No system call, allocation or lock of its own per batch; the source decides
+ * what taking one costs.
+ */
+
+/* What the main thread wants.  Only ever raised. */
+enum capture_order {
+	CAPTURE_RUN = 0,
+	CAPTURE_STOP,  /* accept nothing more, publish what was accepted, count, end */
+	CAPTURE_ABORT, /* end at once; what is not published is discarded */
+};
+
+/* Why a worker ended. */
+enum worker_end {
+	WORKER_RUNNING = 0,
+	WORKER_EXHAUSTED, /* the source had its last frame */
+	WORKER_COUNTED,	  /* -c is reached */
+	WORKER_STOPPED,	  /* it was ordered to */
+	WORKER_FAILED,	  /* why and reason tell */
+};
+
+struct capture;
+
+struct worker {
+	struct capture *capture;
+	struct source *src; /* open and started; the caller's, used by this thread only */
+	uint32_t index;
+	pthread_t thread;
+	bool started;
+
+	/* The thread's own. */
+	uint32_t n_interfaces;		   /* known so far */
+	uint32_t bus_id[NCPI_INTERFACES]; /* of the source's interface i */
+	struct source_counts counted;	   /* already in the bus's counters */
+	uint64_t discarded;		   /* by the worker, not yet in the bus's counters */
+	uint64_t count_at_ns;		   /* CLOCK_MONOTONIC: when to count next */
+	uint64_t paused_since_ns;	   /* CLOCK_REALTIME; 0: not paused */
+
+	/* Valid when the main thread sees end other than WORKER_RUNNING (acquire). */
+	uint32_t end;	 /* enum worker_end (release) */
+	uint32_t obeyed; /* enum capture_order it has seen (relaxed) */
+	uint32_t reason; /* enum ncp_reason */
+	char why[SOURCE_WHY_CAP];
+};
+
+/* What all workers share. */
+struct capture {
+	struct ncpi_writer *writer;
+	uint32_t largest_caplen; /* of struct ncpi_writer_options */
+	uint32_t retire_ms;	 /* a kernel block is retired after this at most */
+	bool drain;		 /* wait for granted clients when the source has ended */
+	int done_fd;		 /* an eventfd: bumped by each worker that ends */
+
+	uint64_t wanted; /* frames until -c is reached; UINT64_MAX: no limit (relaxed) */
+	uint32_t order;	 /* enum capture_order (relaxed) */
+
+	pthread_mutex_t pause_lock; /* n_paused and the state that follows from it */
+	uint32_t n_workers, n_paused;
+	struct worker worker[NCPI_WORKERS];
+};
+
+/*
+ * capture_init - ready for workers.
+ *
+ *   writer          open and started
+ *   count           -c; 0: no limit
+ *
+ * Makes done_fd.  Installs a handler for WORKER_SIGNAL that does nothing.
+ * Returns 0, -errno of eventfd or sigaction.
+ */
+int capture_init(struct capture *c, struct ncpi_writer *writer, uint32_t largest_caplen,
+		 uint32_t retire_ms, uint64_t count) __attribute__((warn_unused_result));
+void capture_fini(struct capture *c);
+
+/* The signal by which a waiting worker is told that there is an order. */
+#define WORKER_SIGNAL SIGRTMIN
+
+/*
+ * worker_learn - describe the interfaces that a source knows now to the bus.
+ *
+ * Also called by the worker itself for interfaces that appear later.
+ * Returns 0; -errno of ncpi_writer_interface(), w->why set (-E2BIG: an interface whose frames may
+ * be longer than largest_caplen).
+ */
+int worker_learn(struct worker *w) __attribute__((warn_unused_result));
+
+/* worker_add - the next worker of a capture, not yet running, for src. */
+struct worker *worker_add(struct capture *c, struct source *src);
+
+/* worker_start - begin to take frames, in a thread of its own.  Returns 0, -errno. */
+int worker_start(struct worker *w) __attribute__((warn_unused_result));
+
+/* capture_order - raise the order and tell all workers.  The main thread's. */
+void capture_order(struct capture *c, enum capture_order order);
+
+/*
+ * capture_nudge - tell those who have not seen the order once more.
+ *
+ * A signal that comes between a worker's look at the order and its wait ends no wait: so the order
+ * is told again, every few milliseconds, until it was seen.  Returns whether all have seen it.
+ */
+bool capture_nudge(struct capture *c);
+
+/* capture_ended - have all workers ended? */
+bool capture_ended(const struct capture *c);
+
+/* capture_join - wait for all threads that were started. */
+void capture_join(struct capture *c);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* frame_send.c - send numbered frames out of an interface, at a rate, and count what was sent. */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * frame_send INTERFACE COUNT PPS [SIZE [FIRST]]
+ *
+ * Each frame is Ethernet, IPv4, UDP to port 9, SIZE bytes in all; its UDP payload begins with the
+ * frame's number, 64 bits big-endian, from FIRST on: what frame_check looks for.  PPS 0: as fast as
+ * it goes.  Prints how many the kernel took, and exits 1 if that is not COUNT.
+ */
+#define HEADERS 42u
+#define BATCH 32
+#define SIZE_MAX_ 9000u
+
+static uint16_t ip_checksum(const uint8_t *p)
+{
+	uint32_t sum = 0;
+
+	for (int i = 0; i < 20; i += 2)
+		sum += (uint32_t)p[i] << 8 | p[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+static void frame_make(uint8_t *f, uint32_t size)
+{
+	static const uint8_t head[HEADERS] = {
+		0x02, 0, 0, 0, 0, 2, 0x02, 0, 0, 0, 0, 1, 0x08, 0x00, /* Ethernet */
+		0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 1, 10, 9, 0, 2, /* IPv4 */
+		0x30, 0x39, 0, 9, 0, 0, 0, 0, /* UDP 12345 -> 9, no checksum */
+	};
+
+	memcpy(f, head, HEADERS);
+	for (uint32_t i = HEADERS; i < size; i++)
+		f[i] = (uint8_t)i;
+	f[16] = (uint8_t)((size - 14) >> 8), f[17] = (uint8_t)(size - 14);
+	f[38] = (uint8_t)((size - 34) >> 8), f[39] = (uint8_t)(size - 34);
+	uint16_t sum = ip_checksum(f + 14);
+	f[24] = (uint8_t)(sum >> 8), f[25] = (uint8_t)sum;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int main(int argc, char **argv)
+{
+	static uint8_t frames[BATCH][SIZE_MAX_];
+	struct mmsghdr msgs[BATCH] = { 0 };
+	struct iovec iov[BATCH];
+
+	if (argc < 4 || argc > 6) {
+		fprintf(stderr, "usage: frame_send INTERFACE COUNT PPS [SIZE [FIRST]]\n");
+		return 2;
+	}
+	uint64_t count = strtoull(argv[2], NULL, 10), pps = strtoull(argv[3], NULL, 10);
+	uint32_t size = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 100;
+	uint64_t first = argc > 5 ? strtoull(argv[5], NULL, 10) : 0, sent = 0;
+	if (size < HEADERS + 8 || size > SIZE_MAX_) {
+		fprintf(stderr, "frame_send: size: from 50 to 9000\n");
+		return 2;
+	}
+
+	struct sockaddr_ll to = { .sll_family = AF_PACKET,
+				  .sll_ifindex = (int)if_nametoindex(argv[1]) };
+	int fd = socket(AF_PACKET, SOCK_RAW, 0); /* protocol 0: it receives nothing */
+	if (fd < 0 || !to.sll_ifindex || bind(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		fprintf(stderr, "frame_send: %s: %s\n", argv[1], strerror(errno));
+		return 1;
+	}
+	for (int i = 0; i < BATCH; i++) {
+		frame_make(frames[i], size);
+		iov[i] = (struct iovec){ frames[i], size };
+		msgs[i].msg_hdr.msg_iov = &iov[i];
+		msgs[i].msg_hdr.msg_iovlen = 1;
+	}
+	uint64_t start = now_ns();
+	while (sent < count) {
+		uint64_t due = count;
+
+		if (pps) {
+			uint64_t elapsed = now_ns() - start;
+
+			due = (uint64_t)((__uint128_t)elapsed * pps / 1000000000u) + 1;
+			if (due > count)
+				due = count;
+			if (due == sent) {
+				nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
+				continue;
+			}
+		}
+		unsigned n = due - sent < BATCH ? (unsigned)(due - sent) : BATCH;
+		for (unsigned i = 0; i < n; i++) {
+			uint64_t number = htobe64(first + sent + i);
+
+			memcpy(frames[i] + HEADERS, &number, 8);
+		}
+		int r = sendmmsg(fd, msgs, n, 0);
+		if (r < 0 && (errno == ENOBUFS || errno == EINTR || errno == EAGAIN))
+			continue;
+		if (r < 0) {
+			fprintf(stderr, "frame_send: %s: %s\n", argv[1], strerror(errno));
+			break;
+		}
+		sent += (unsigned)r;
+	}
+	printf("%llu\n", (unsigned long long)sent);
+	close(fd);
+	return sent != count;
+}

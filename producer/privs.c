@@ -272,9 +272,9 @@ static const int calls_libc[] = {
 	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), END,
 };
 
-/* The registry, read; the helper, waited for. */
+/* The registry, read; the helper, waited for; the workers' end. */
 static const int calls_capture[] = {
-	SCMP_SYS(pread64), SCMP_SYS(getdents64), SCMP_SYS(wait4), SCMP_SYS(waitid), END,
+	SCMP_SYS(pread64), SCMP_SYS(getdents64), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(eventfd2), END,
 };
 
 /* The names, removed. */

@@ -42,13 +42,13 @@ int capture_init(struct capture *c, struct ncpi_writer *writer, uint32_t largest
 	c->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (c->done_fd < 0)
 		return -errno;
-	pthread_mutex_init(&c->pause_lock, NULL);
+	pthread_mutex_init(&c->lock, NULL);
 	return 0;
 }
 
 void capture_fini(struct capture *c)
 {
-	pthread_mutex_destroy(&c->pause_lock);
+	pthread_mutex_destroy(&c->lock);
 	close(c->done_fd);
 }
 
@@ -110,11 +110,13 @@ static size_t count_take(struct capture *c, size_t n)
 
 	if (left == UINT64_MAX)
 		return n;
-	/* Other workers take from it, too. */
-	while (!__atomic_compare_exchange_n(&c->wanted, &left, left - (left < n ? left : n), true,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
-	return left < n ? left : n;
+	pthread_mutex_lock(&c->lock); /* other workers take from it, too */
+	left = ncpi_load(&c->wanted);
+	if (n > left)
+		n = (size_t)left;
+	ncpi_store(&c->wanted, left - n);
+	pthread_mutex_unlock(&c->lock);
+	return n;
 }
 
 /* Publish a batch, or what -c leaves of it; the rest is discarded.  Returns 0, -errno. */
@@ -152,11 +154,11 @@ static void pause_begin(struct worker *w)
 	struct capture *c = w->capture;
 
 	w->paused_since_ns = ncpi_now_realtime();
-	pthread_mutex_lock(&c->pause_lock);
+	pthread_mutex_lock(&c->lock);
 	ncpi_writer_mark(c->writer, NCPI_LOCAL_PAUSE, w->paused_since_ns, 0, w->src->reason);
 	if (++c->n_paused == c->n_workers)
 		ncpi_writer_state(c->writer, NCP_PAUSED, w->src->reason);
-	pthread_mutex_unlock(&c->pause_lock);
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* The mark and the state stand before the first frame after the pause. */
@@ -166,13 +168,21 @@ static void pause_end(struct worker *w)
 
 	if (!w->paused_since_ns)
 		return;
-	pthread_mutex_lock(&c->pause_lock);
+	pthread_mutex_lock(&c->lock);
 	ncpi_writer_mark(c->writer, NCPI_LOCAL_RESUME, w->paused_since_ns, ncpi_now_realtime(),
 			 NCP_REASON_NONE);
 	if (c->n_paused-- == c->n_workers)
 		ncpi_writer_state(c->writer, NCP_LIVE, NCP_REASON_NONE);
-	pthread_mutex_unlock(&c->pause_lock);
+	pthread_mutex_unlock(&c->lock);
 	w->paused_since_ns = 0;
+}
+
+/* why: NULL if it stands in w->why already. */
+static enum worker_end failed(struct worker *w, const char *why)
+{
+	if (why)
+		snprintf(w->why, sizeof(w->why), "%s", why);
+	return WORKER_FAILED;
 }
 
 /* Take and publish until something ends it. */
@@ -191,11 +201,8 @@ static enum worker_end run(struct worker *w)
 		if (!ncpi_load(&c->wanted))
 			return WORKER_COUNTED;
 		int r = ops->take(w->src, &b, TAKE_MS);
-		if (r < 0) {
-			w->reason = NCP_REASON_SOURCE_ERROR;
-			snprintf(w->why, sizeof(w->why), "%s", w->src->why);
-			return WORKER_FAILED;
-		}
+		if (r < 0)
+			return failed(w, w->src->why);
 		if (r == SOURCE_PAUSED) {
 			if (!w->paused_since_ns)
 				pause_begin(w);
@@ -209,10 +216,8 @@ static enum worker_end run(struct worker *w)
 		if (r == SOURCE_FRAMES) {
 			r = publish(w, &b);
 			ops->give(w->src, &b);
-			if (r < 0) {
-				w->reason = NCP_REASON_SOURCE_ERROR;
-				return WORKER_FAILED;
-			}
+			if (r < 0)
+				return failed(w, NULL);
 		}
 		uint64_t now = ncpi_now_monotonic();
 		if (now >= w->count_at_ns) {
@@ -227,28 +232,32 @@ static enum worker_end run(struct worker *w)
  * is published, discarded, or counted as dropped.  A block that is not full is handed over when its
  * retire time is up: nothing to take after twice that, counted from the stop, means nothing left.
  */
-static void settle(struct worker *w)
+static enum worker_end settle(struct worker *w, enum worker_end end)
 {
 	struct capture *c = w->capture;
 	const struct source_ops *ops = w->src->ops;
 	uint64_t patience_ms = 2 * (uint64_t)c->retire_ms + 10, until;
 
-	if (!ops->stop)
-		return;
+	if (!ops->stop || end == WORKER_FAILED)
+		return end;
 	ops->stop(w->src);
 	until = ncpi_now_monotonic() + patience_ms * NCPI_MS;
 	while (order_of(c) != CAPTURE_ABORT) {
 		struct source_batch b = { 0 };
 		int r = ops->take(w->src, &b, (int)patience_ms);
 
+		if (r < 0)
+			return failed(w, w->src->why);
 		if (r == SOURCE_FRAMES) {
-			if (publish(w, &b) < 0)
-				w->end = w->end; /* discarded, and counted so */
+			r = publish(w, &b);
 			ops->give(w->src, &b);
+			if (r < 0)
+				return failed(w, NULL);
 		} else if (r != SOURCE_NOTHING || ncpi_now_monotonic() >= until) {
-			return;
+			break;
 		}
 	}
+	return end;
 }
 
 static void *worker_main(void *arg)
@@ -261,14 +270,14 @@ static void *worker_main(void *arg)
 	snprintf(name, sizeof(name), "ncp-worker%u", w->index);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
 
-	uint32_t end = run(w);
-	settle(w);
+	enum worker_end end = run(w);
+	end = settle(w, end);
 	count(w);
 	/* Clients that were promised every frame get it before the state says that there is no
 	 * more; a client that stalls is evicted, so this ends. */
 	if (c->drain && end != WORKER_STOPPED)
 		(void)ncpi_writer_drain(c->writer);
-	ncpi_store_release(&w->end, end); /* whoever sees it sees why and reason */
+	ncpi_store_release(&w->end, (uint32_t)end); /* whoever sees it sees why */
 	if (write(c->done_fd, &one, sizeof(one)) < 0)
 		return NULL; /* the main thread looks at w->end every second, too */
 	return NULL;

@@ -39,7 +39,7 @@ enum worker_end {
 	WORKER_EXHAUSTED, /* the source had its last frame */
 	WORKER_COUNTED,	  /* -c is reached */
 	WORKER_STOPPED,	  /* it was ordered to */
-	WORKER_FAILED,	  /* why and reason tell */
+	WORKER_FAILED,	  /* why tells: "what: why: what to do" */
 };
 
 struct capture;
@@ -62,7 +62,6 @@ struct worker {
 	/* Valid when the main thread sees end other than WORKER_RUNNING (acquire). */
 	uint32_t end;	 /* enum worker_end (release) */
 	uint32_t obeyed; /* enum capture_order it has seen (relaxed) */
-	uint32_t reason; /* enum ncp_reason */
 	char why[SOURCE_WHY_CAP];
 };
 
@@ -74,10 +73,11 @@ struct capture {
 	bool drain;		 /* wait for granted clients when the source has ended */
 	int done_fd;		 /* an eventfd: bumped by each worker that ends */
 
-	uint64_t wanted; /* frames until -c is reached; UINT64_MAX: no limit (relaxed) */
-	uint32_t order;	 /* enum capture_order (relaxed) */
+	uint32_t order; /* enum capture_order (relaxed) */
 
-	pthread_mutex_t pause_lock; /* n_paused and the state that follows from it */
+	/* Under the lock, which a batch takes only with -c: */
+	pthread_mutex_t lock;
+	uint64_t wanted; /* frames until -c is reached; UINT64_MAX: no limit */
 	uint32_t n_workers, n_paused;
 	struct worker worker[NCPI_WORKERS];
 };

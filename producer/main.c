@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c - ncp-producer: from the command line to a capturing process without rights, and its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "libncpbus/create.h"
+#include "libncpbus/include/ncpbus.h"
+#include "libncpbus/stamp.h"
+#include "libncpbus/writer.h"
+#include "producer/helper.h"
+#include "producer/interfaces.h"
+#include "producer/options.h"
+#include "producer/privs.h"
+#include "producer/size.h"
+#include "producer/source.h"
+#include "producer/status.h"
+#include "producer/worker.h"
+#include "util/message.h"
+
+#define TICK_NS NCPI_SECOND	   /* status lines, dead clients' lines */
+#define WAIT_CLIENTS_MS 20	   /* how often --wait-clients counts */
+#define NUDGE_MS 5		   /* until a worker has seen its order */
+#define GIVE_UP_NS NCPI_SECOND	   /* after a second signal */
+
+struct producer {
+	struct producer_options o;
+	struct privs_who who;
+	struct source *src;
+	struct helper helper;
+	int dirfd;
+	int signal_fd;
+	struct ncpi_bus bus;
+	struct ncpi_writer *writer;
+	struct capture capture;
+	struct status status;
+	FILE *json_file;
+	char *argv0; /* the arguments, as one piece of memory: what ps shows */
+	size_t argv_len;
+	int signal; /* the first that came; 0: none */
+	bool started; /* workers run, or ran */
+};
+
+/* Say an error that a part made as one text: "what: why: what to do". */
+static int say(int status, const char *text)
+{
+	char copy[MESSAGE_CAP], *part[3] = { copy, NULL, NULL };
+
+	snprintf(copy, sizeof(copy), "%s", text);
+	for (int i = 1; i < 3; i++) {
+		char *colon = strstr(part[i - 1], ": ");
+
+		if (!colon)
+			break;
+		*colon = '\0';
+		part[i] = colon + 2;
+	}
+	return message_error(status, part[0], part[1], part[2]);
+}
+
+/* --- from the start to the first frame ------------------------------------------------------ */
+
+/* A descriptor that we open must not become somebody's stdout. */
+static bool stdio_fill(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+	return fd >= 0;
+}
+
+static int remove_bus(const struct producer_options *o)
+{
+	const char *what = MESSAGE_TEXT("bus %s: remove", o->remove);
+	int dirfd = ncpi_dir_open(o->dir);
+	int r = dirfd < 0 ? dirfd : ncpi_bus_remove(dirfd, o->remove);
+
+	if (dirfd >= 0)
+		close(dirfd);
+	if (r == NCP_ENOBUS)
+		return message_error(EXIT_NO_BUS, what, ncp_strerror(r), "ncp-stats --list names them");
+	if (r == NCP_ENAME)
+		return message_error(EXIT_USAGE, what, ncp_strerror(r), NULL);
+	if (r == -EBUSY)
+		return message_error(EXIT_FAILED, what, "its producer is running", "stop that first");
+	if (r < 0)
+		return message_error(EXIT_FAILED, what, ncp_strerror(r),
+				     r == -EPERM || r == -EACCES ? "try again as root" : NULL);
+	return EXIT_DONE;
+}
+
+static int list_interfaces(const struct producer_options *o)
+{
+	int r = interfaces_print(stdout, o->json);
+
+	if (r == 0 && fflush(stdout) != 0)
+		r = -errno;
+	return r < 0 ? message_error(EXIT_FAILED, "interfaces", ncp_strerror(r), NULL) : EXIT_DONE;
+}
+
+/* Until now a signal ends the program, which holds nothing yet.  From here on the main thread alone
+ * sees them, when it asks. */
+static int signals_take(struct producer *p)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, hup;
+	sigset_t set;
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN) /* else: nohup */
+		sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return p->signal_fd < 0 ? -errno : 0;
+}
+
+/* What is said when the names cannot be had. */
+static int bus_refused(const struct producer *p, int r, const char *why)
+{
+	const char *what = MESSAGE_TEXT("bus %s", p->o.bus);
+	const char *text = *why ? MESSAGE_TEXT("%s: %s", ncp_strerror(r), why) : ncp_strerror(r);
+
+	switch (r) {
+	case -EBUSY:
+		return message_error(EXIT_FAILED, what, "another producer is running it",
+				     "stop that one, or name another bus with -b");
+	case -ENOSPC:
+		return message_error(EXIT_FAILED, what, *why ? why : ncp_strerror(r),
+				     "give a smaller ring with -m, enlarge the file system "
+				     "(mount -o remount,size=; for a container --shm-size), or "
+				     "remove busses that nobody needs");
+	case NCP_EFOREIGN:
+	case NCP_ENOTBUS:
+		return message_error(EXIT_FAILED, what, text,
+				     "as root: ncp-producer --remove, or name another bus with -b");
+	case -EPERM:
+	case -EACCES:
+		return message_error(EXIT_FAILED, what, text,
+				     "start as root, or give a directory of your own with --dir");
+	default:
+		return message_error(EXIT_FAILED, what, text, NULL);
+	}
+}
+
+static int bus_take(struct producer *p)
+{
+	const struct producer_options *o = &p->o;
+	char why[128] = "";
+	struct size_room room;
+	int r = size_room_read(p->dirfd, &room);
+
+	if (r < 0)
+		return message_error(EXIT_FAILED, "directory of the busses", ncp_strerror(r), NULL);
+	const struct ncpi_geometry geo = {
+		.ring_size = o->ring_size,
+		.size_default = size_default(&room),
+		.n_reliable = (uint32_t)o->max_reliable,
+		.snaplen = o->src.snaplen,
+		.reliable = o->reliable,
+		.mode = p->who.shared ? 0640 : 0600,
+		.gid = p->who.shared ? p->who.group : 0,
+		.registry_gid = privs_registry_gid(&p->who),
+	};
+	if (o->ring_asked && o->ring_asked != o->ring_size)
+		message_note("-m", MESSAGE_TEXT("rounded up to %llu bytes, a power of two",
+						(unsigned long long)o->ring_size), NULL);
+	r = ncpi_bus_open(p->dirfd, o->bus, &geo, &p->bus, why);
+	return r < 0 ? bus_refused(p, r, why) : EXIT_DONE;
+}
+
+/* Everything that needs rights, then none are left. */
+static int acquire(struct producer *p)
+{
+	const struct producer_options *o = &p->o;
+	char why[PRIVS_WHY_CAP > SOURCE_WHY_CAP ? PRIVS_WHY_CAP : SOURCE_WHY_CAP] = "";
+	int r = privs_find(o->user, o->group, o->bus, &p->who, why);
+
+	if (r < 0)
+		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+	if (o->json_file) {
+		p->json_file = fopen(o->json_file, "we");
+		if (!p->json_file)
+			return message_error(EXIT_FAILED, o->json_file, strerror(errno),
+					     "give a file that can be written");
+		message_json(p->json_file);
+	}
+	p->dirfd = ncpi_dir_open(o->dir);
+	if (p->dirfd < 0)
+		return message_error(EXIT_FAILED, "directory of the busses",
+				     ncp_strerror(p->dirfd), "give another with --dir");
+	r = o->ops->open(&p->src, o->spec, &o->src, why);
+	if (r < 0)
+		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+	r = signals_take(p);
+	if (r < 0)
+		return message_error(EXIT_FAILED, "signals", ncp_strerror(r), NULL);
+	const struct helper_options helper = {
+		.dirfd = p->dirfd,
+		.bus = o->bus,
+		.who = &p->who,
+		.argv0 = p->argv0,
+		.argv_len = p->argv_len,
+	};
+	r = helper_fork(&p->helper, &helper);
+	if (r < 0)
+		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
+	int status = bus_take(p);
+	if (status != EXIT_DONE)
+		return status;
+	r = helper_bus(&p->helper, p->bus.seg.dev, p->bus.seg.ino);
+	if (r < 0)
+		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
+	if (p->who.change && p->who.unallocated)
+		message_note(MESSAGE_TEXT("user %s", p->who.user),
+			     "there is no user ncp, so a number that nobody has stands in",
+			     "useradd --system ncp, or give one with -Z");
+	else if (!p->who.change && geteuid() == 0)
+		message_note("user", "it cannot be changed here, so this stays root's process, "
+				     "without its rights", NULL);
+	r = privs_drop(&p->who, p->who.uid, 0);
+	if (r == 0)
+		r = privs_confine(PRIVS_CAPTURE, p->bus.registry_fd, o->ops->syscalls);
+	if (r < 0)
+		return message_error(EXIT_FAILED, "giving up rights", ncp_strerror(r), NULL);
+	return EXIT_DONE;
+}
+
+/* The longest frame that the source can deliver, as far as it knows. */
+static uint32_t largest_caplen(const struct producer *p)
+{
+	struct ncpi_interface_desc d;
+	uint32_t largest = 0;
+
+	for (uint32_t i = 0; p->o.ops->interface(p->src, i, &d) == 1; i++)
+		largest = d.snaplen > largest ? d.snaplen : largest;
+	return largest ? largest : p->o.src.snaplen;
+}
+
+/* The bus can be attached at the end of this; nothing is captured yet. */
+static int announce(struct producer *p)
+{
+	const struct producer_options *o = &p->o;
+	const struct ncpi_writer_options wo = {
+		.n_workers = 1,
+		.largest_caplen = largest_caplen(p),
+		.retire_ms = o->src.retire_ms,
+		.reliable_timeout_ms = (uint32_t)o->reliable_timeout_ms,
+		.snaplen = o->src.snaplen,
+	};
+	char why[128] = "";
+	const char *what = MESSAGE_TEXT("bus %s", o->bus);
+	int r = ncpi_writer_open(&p->bus, &wo, &p->writer, why);
+
+	if (r < 0)
+		return message_error(EXIT_FAILED, what, *why ? why : ncp_strerror(r),
+				     r == -EINVAL ? "give a larger ring with -m, or a snaplen with -s"
+						  : NULL);
+	r = ncpi_writer_start(p->writer);
+	if (r == 0)
+		r = capture_init(&p->capture, p->writer, wo.largest_caplen, wo.retire_ms, o->count);
+	if (r < 0)
+		return message_error(EXIT_FAILED, what, ncp_strerror(r), NULL);
+	p->capture.drain = o->reliable;
+	struct worker *w = worker_add(&p->capture, p->src);
+	if (worker_learn(w) < 0)
+		return say(EXIT_FAILED, w->why);
+	if (o->wait_clients)
+		ncpi_writer_state(p->writer, NCP_STARTING, NCP_REASON_WAITING);
+	p->status = (struct status){ .json = o->json ? p->json_file ? p->json_file : stderr : NULL,
+				     .source = o->source,
+				     .bus = &p->bus,
+				     .writer = p->writer,
+				     .n_workers = wo.n_workers };
+	status_begin(&p->status, &p->who);
+	return EXIT_DONE;
+}
+
+/* --- while it runs -------------------------------------------------------------------------- */
+
+static bool clients_are_there(const struct producer *p)
+{
+	struct ncpi_audience a;
+
+	if (!p->o.wait_clients)
+		return true;
+	ncpi_writer_audience(p->writer, &a);
+	return (p->o.reliable ? a.granted : a.live) >= p->o.wait_clients;
+}
+
+static int begin(struct producer *p)
+{
+	int r = p->o.ops->start(p->src);
+
+	if (r < 0)
+		return say(EXIT_FAILED, p->src->why);
+	ncpi_writer_state(p->writer, NCP_LIVE, NCP_REASON_NONE);
+	r = worker_start(&p->capture.worker[0]);
+	if (r < 0)
+		return message_error(EXIT_FAILED, "thread", ncp_strerror(r), NULL);
+	p->started = true;
+	return EXIT_DONE;
+}
+
+/* The first signal stops, the second ends at once. */
+static void signals_read(struct producer *p, uint64_t *give_up_at)
+{
+	struct signalfd_siginfo si;
+
+	while (read(p->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (!p->signal) {
+			p->signal = (int)si.ssi_signo;
+			capture_order(&p->capture, CAPTURE_STOP);
+		} else {
+			*give_up_at = ncpi_now_monotonic() + GIVE_UP_NS;
+			capture_order(&p->capture, CAPTURE_ABORT);
+		}
+	}
+}
+
+/* Would a status line be taken now?  A reader that sleeps must not keep the signals waiting. */
+static bool status_fits(const struct status *s)
+{
+	struct pollfd fd = { .fd = s->json ? fileno(s->json) : -1, .events = POLLOUT };
+
+	return poll(&fd, 1, 0) == 1;
+}
+
+static int supervise(struct producer *p)
+{
+	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
+				{ .fd = p->capture.done_fd, .events = POLLIN } };
+	uint64_t tick_at = ncpi_now_monotonic() + TICK_NS, give_up_at = UINT64_MAX;
+
+	for (;;) {
+		if (!p->started && !p->signal && clients_are_there(p)) {
+			int status = begin(p);
+
+			if (status != EXIT_DONE)
+				return status;
+		}
+		if (p->started ? capture_ended(&p->capture) : p->signal != 0)
+			return EXIT_DONE;
+
+		uint64_t now = ncpi_now_monotonic();
+		if (now >= give_up_at) {
+			/* A read that no signal ends.  The bus is left as after a crash: whole. */
+			message_error(EXIT_FAILED, MESSAGE_TEXT("source %s", p->o.source),
+				      "does not stop", NULL);
+			_exit(EXIT_FAILED);
+		}
+		if (now >= tick_at) {
+			tick_at = now + TICK_NS;
+			helper_reap(&p->helper);
+			if (status_fits(&p->status))
+				status_tick(&p->status);
+		}
+		uint64_t wait_ms = (tick_at - now) / NCPI_MS + 1;
+		if (!p->started)
+			wait_ms = WAIT_CLIENTS_MS;
+		if (!capture_nudge(&p->capture))
+			wait_ms = NUDGE_MS;
+		poll(fds, 2, (int)wait_ms);
+		signals_read(p, &give_up_at);
+	}
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+/* How the bus is left. */
+struct ending {
+	uint32_t state, reason;
+	bool unlink;
+	int status;
+};
+
+static struct ending ending_of(const struct producer *p, int status)
+{
+	const struct producer_options *o = &p->o;
+	const struct worker *w = &p->capture.worker[0];
+	/* A live source that stops comes again and goes on; any other has said what it had. */
+	struct ending e = { .state = o->ops->live ? NCP_STOPPED : NCP_ENDED,
+			    .reason = NCP_REASON_SIGNAL,
+			    .status = status };
+	uint32_t end = p->started ? w->end : WORKER_STOPPED;
+
+	if (status != EXIT_DONE || end == WORKER_FAILED) {
+		e.reason = NCP_REASON_SOURCE_ERROR;
+	} else if (end == WORKER_EXHAUSTED || end == WORKER_COUNTED) {
+		e.state = NCP_ENDED;
+		e.reason = end == WORKER_COUNTED ? NCP_REASON_COUNT : NCP_REASON_EXHAUSTED;
+	} else if (p->signal == SIGINT && !o->keep) {
+		e.state = NCP_ENDED; /* a person at a terminal is done with it */
+	}
+	if (o->unlink)
+		e.state = NCP_ENDED;
+	e.unlink = e.state == NCP_ENDED && !o->keep;
+	return e;
+}
+
+/* Remove the names, while the bus is still locked. */
+static bool names_remove(struct producer *p)
+{
+	int r = helper_unlink(&p->helper);
+
+	if (r == 0)
+		return true;
+	message_error(EXIT_FAILED, MESSAGE_TEXT("bus %s: remove", p->o.bus),
+		      r == -EPIPE ? "the helper process is gone" : ncp_strerror(r),
+		      MESSAGE_TEXT("ncp-producer --remove %s", p->o.bus));
+	return false;
+}
+
+/* End in order what was announced.  status: what went wrong so far. */
+static int conclude(struct producer *p, int status)
+{
+	const struct worker *w = &p->capture.worker[0];
+	struct status_last last;
+	bool removed = false;
+
+	if (p->started)
+		capture_join(&p->capture);
+	struct ending e = ending_of(p, status);
+	status_read(&p->status, &last);
+	ncpi_writer_close(p->writer, e.state, e.reason);
+	p->writer = NULL;
+	if (p->started && w->end == WORKER_FAILED)
+		e.status = say(EXIT_FAILED, w->why);
+	if (e.unlink) {
+		removed = names_remove(p);
+		if (!removed)
+			e.status = EXIT_FAILED;
+	}
+	status_end(&p->status, &last, e.state, removed);
+	return e.status;
+}
+
+static int run(struct producer *p)
+{
+	int status = acquire(p);
+
+	if (status == EXIT_DONE)
+		status = announce(p);
+	if (p->status.bus) {
+		if (status == EXIT_DONE)
+			status = supervise(p);
+		status = conclude(p, status);
+	} else if (p->writer) {
+		/* Could not describe itself: what was there before stays, what was made goes. */
+		ncpi_writer_close(p->writer, p->bus.how == NCPI_BUS_CONTINUED ? NCP_STOPPED
+									       : NCP_ENDED,
+				  NCP_REASON_SOURCE_ERROR);
+		if (p->bus.how != NCPI_BUS_CONTINUED)
+			names_remove(p);
+	} else if (p->bus.seg.h && p->bus.how != NCPI_BUS_CONTINUED) {
+		names_remove(p);
+	}
+	if (p->capture.writer)
+		capture_fini(&p->capture);
+	ncpi_bus_close(&p->bus);
+	helper_close(&p->helper);
+	if (p->src)
+		p->o.ops->close(p->src);
+	if (p->signal_fd >= 0)
+		close(p->signal_fd);
+	if (p->dirfd >= 0)
+		close(p->dirfd);
+	if (p->json_file) {
+		message_json(NULL);
+		if (fclose(p->json_file) != 0 && status == EXIT_DONE)
+			status = message_error(EXIT_FAILED, p->o.json_file, strerror(errno), NULL);
+	}
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static struct producer p = {
+		.helper.fd = -1,
+		.dirfd = -1,
+		.signal_fd = -1,
+		.bus = { .dirfd = -1, .lock_fd = -1, .registry_fd = -1 },
+	};
+	int status;
+
+	message_setup("ncp-producer");
+	p.argv0 = argv[0]; /* before they are put in another order */
+	p.argv_len = argc ? (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]) : 0;
+	if (!stdio_fill())
+		return EXIT_FAILED;
+	switch (producer_options_read(argc, argv, &p.o)) {
+	case OPTIONS_RUN:
+		if (p.o.list_interfaces)
+			status = list_interfaces(&p.o);
+		else if (p.o.remove)
+			status = remove_bus(&p.o);
+		else
+			status = run(&p);
+		break;
+	case OPTIONS_SHOWN:
+		status = fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+		break;
+	default:
+		status = EXIT_USAGE;
+		break;
+	}
+	producer_options_free(&p.o);
+	return status;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* options.h - ncp-producer's command line, checked and made into what the rest works with. */
+#ifndef PRODUCER_OPTIONS_H
+#define PRODUCER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libncpbus/segment.h"
+#include "producer/source.h"
+#include "util/options.h"
+
+/* What a command line asks for. */
+struct producer_options {
+	/* One of these two instead of capturing. */
+	bool list_interfaces;
+	const char *remove; /* a bus, or NULL */
+
+	const char *source; /* as given */
+	const struct source_ops *ops;
+	const char *spec;
+	struct source_options src;
+
+	char bus[NCPI_NAME_CAP];
+	const char *dir; /* NULL: $NCP_DIR, else /dev/shm */
+	uint64_t ring_size; /* bytes, a power of two; 0: an existing one's, else the default */
+	uint64_t ring_asked; /* the same before it was rounded up */
+	uint64_t count;	    /* -c; 0: no limit */
+
+	bool reliable;
+	uint64_t reliable_timeout_ms, max_reliable, wait_clients;
+
+	const char *user, *group; /* NULL: the defaults */
+	bool keep, unlink;
+	bool json;
+	const char *json_file; /* NULL: stderr */
+
+	char *filter; /* src.filter's memory */
+};
+
+/*
+ * producer_options_read - read a command line.
+ *
+ *   argv  as main() has it; reordered.  o points into it
+ *   o     filled in on OPTIONS_RUN; undo with producer_options_free(), whatever came back
+ *
+ * With --json, messages are objects from here on.  Reads the file that -F names.  Errors are said.
+ */
+enum options_result producer_options_read(int argc, char **argv, struct producer_options *o)
+	__attribute__((warn_unused_result));
+
+void producer_options_free(struct producer_options *o);
+
+/*
+ * The pure parts.
+ *
+ * options_speed - "max", "2" or "0.5" (times the original pace), "1000pps" or "1000 pps".
+ * options_filter_clean - make comments ('#' to the end of the line) and line ends blanks, as
+ *                        tcpdump does with a -F file.
+ * options_filter_join - one expression of up to three: words (joined by blanks), --from, --to.
+ *                       NULL on -ENOMEM, "" for none; the caller frees it.
+ */
+int options_speed(const char *text, double *times, double *pps)
+	__attribute__((warn_unused_result));
+void options_filter_clean(char *text);
+char *options_filter_join(const char *const *words, const char *from, const char *to);
+
+#endif

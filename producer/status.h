@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* status.h - what a running producer says: a line at the start, JSON every second, a summary. */
+#ifndef STATUS_H
+#define STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "libncpbus/writer.h"
+#include "producer/privs.h"
+
+struct status {
+	FILE *json; /* NULL: lines for people, on stderr */
+	const char *source, *dir;
+	const struct ncpi_bus *bus;
+	const struct ncpi_writer *writer;
+	uint32_t n_workers;
+	struct ncpi_worker_line at_start; /* the bus's counters before this start */
+};
+
+/*
+ * status_begin - remember the counters and say that the bus can be attached.
+ *
+ * One line for people (source, ring, who may read and how to change that), or the first object.
+ */
+void status_begin(struct status *s, const struct privs_who *who);
+
+/* status_tick - with JSON: one object of how it stands; else nothing. */
+void status_tick(struct status *s);
+
+/*
+ * status_read, status_end - the last word, which is said when the writer is gone already: read
+ * before, printed after, with the state it ended in.
+ *
+ *   removed  the names were removed
+ *
+ * JSON: one object.  For people: one line, what this run did.
+ */
+struct status_last {
+	struct ncpi_totals totals;
+	struct ncpi_worker_line worker[NCPI_WORKERS];
+};
+void status_read(const struct status *s, struct status_last *last);
+void status_end(struct status *s, const struct status_last *last, uint32_t state, bool removed);
+
+#endif

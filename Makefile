@@ -92,7 +92,7 @@ $(B)/obj/producer/%.o:   private inc = -fPIE -Ilibncpbus/include -iquote . $(inc
 $(B)/obj/clients/%.o:    private inc = -fPIE -Ilibncpbus/include $(inc_util) \
 	$(call pkg,--cflags,$(pkgs_$(notdir $(patsubst %/,%,$(dir $*)))))
 $(B)/tobj/%.o:           private inc = -fPIE -DNCP_TESTPOINTS -Ilibncpbus/include -iquote . \
-	-iquote tests $(inc_util) $(call pkg,--cflags,$(pkgs_tests))
+	-iquote tests -iquote tests/support $(inc_util) $(call pkg,--cflags,$(pkgs_tests))
 
 compile = $(CC) $(cflags) $(inc) -MMD -MP -c -o $@ $<
 $(B)/obj/%.o: %.c $(B)/flags | $(B)/include/util
@@ -118,6 +118,7 @@ $(B)/flags: FORCE
 $(B)/lib/libncpbus.a: $(call objs,obj,$(lib_c))
 $(B)/lib/libncputil.a: $(call objs,obj,$(util_c))
 $(B)/tobj/libncpbus.a: $(call objs,tobj,$(lib_c))
+$(B)/tobj/libsupport.a: $(call objs,tobj,$(wildcard tests/support/*.c))
 $(B)/%.a:
 	@mkdir -p $(@D)
 	$(call say,AR)
@@ -144,15 +145,15 @@ $(B)/bin/$(call name,$1): $(call objs,obj,$(wildcard $1/*.c)) \
 endef
 $(foreach d,$(folders),$(eval $(call program,$d)))
 
-# A test is linked with tests/tap, its folder's other .c files, and, in tests/producer and
-# tests/clients/PROGRAM, that program without its main.c.
+# A test is linked with tests/tap, its folder's other .c files, what it uses of tests/support, and,
+# in tests/producer and tests/clients/PROGRAM, that program without its main.c.
 define test
 $(B)/$(1:.c=): $(call objs,tobj,$1 $(wildcard tests/tap/*.c) \
 		$(if $(filter tests/tools/ tests/tap/,$(dir $1)),, \
 		$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c))) \
 		$(filter-out %/main.c,$(wildcard $(patsubst tests/producer/,producer/,$(patsubst \
 		tests/clients/%,clients/%,$(filter tests/producer/ tests/clients/%,$(dir $1))))*.c))) \
-		$(B)/lib/libncputil.a $(B)/tobj/libncpbus.a
+		$(B)/tobj/libsupport.a $(B)/lib/libncputil.a $(B)/tobj/libncpbus.a
 	@mkdir -p $$(@D)
 	$$(call say,LD)
 	$(Q)$$(call link,$(pkgs_tests) $(pkgs_$(notdir $(patsubst %/,%,$(dir $1)))))

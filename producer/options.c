@@ -40,14 +40,15 @@ int options_speed(const char *text, double *times, double *pps)
 		*times = *pps = 0;
 		return 0;
 	}
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
+	/* Digits and a point only: strtod() takes hex, exponents and "inf", too. */
 	double n = strtod(text, &end);
-	if (!(n > 0 && n <= 1e9)) /* also what is no number */
-		return -ERANGE;
+	if (end == text || end != text + strspn(text, "0123456789."))
+		return -EINVAL;
 	bool rate = strcmp(end, "pps") == 0 || strcmp(end, " pps") == 0;
 	if (!rate && *end && strcmp(end, "x") != 0)
 		return -EINVAL;
+	if (n <= 0 || n > 1e9)
+		return -ERANGE;
 	*times = rate ? 0 : n;
 	*pps = rate ? n : 0;
 	return 0;

@@ -279,7 +279,7 @@ static const int calls_capture[] = {
 
 /* The names, removed. */
 static const int calls_helper[] = {
-	SCMP_SYS(openat), SCMP_SYS(getdents64), SCMP_SYS(unlinkat), END,
+	SCMP_SYS(getdents64), SCMP_SYS(unlinkat), END,
 };
 
 #ifdef NCP_SANITIZED
@@ -346,6 +346,8 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 				     SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
 					     (uint64_t)registry_fd),
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX & ~harmless, 0));
+	if (r == 0 && role == PRIVS_HELPER) /* the registry, in order to remove what is in it */
+		r = allow_if(ctx, SCMP_SYS(openat), 2, UINT32_MAX & ~harmless, 0);
 	return r;
 }
 
@@ -362,7 +364,6 @@ int privs_confine(enum privs_role role, int registry_fd, const int *more)
 		return -ENOMEM;
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 #ifdef NCP_SANITIZED
-	/* First: a call that is allowed whole takes no further rule about its arguments. */
 	if (r == 0)
 		r = allow(ctx, calls_sanitizer);
 #endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_helper.c - the helper process: what it removes, what it leaves alone, and when it ends. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bus.h"
+#include "libncpbus/line.h"
+#include "producer/helper.h"
+#include "tap/tap.h"
+
+static struct test_bus bus;
+static struct privs_who who;
+
+static struct helper start(void)
+{
+	struct helper h;
+	const struct helper_options o = { .dirfd = bus.dirfd, .bus = bus.name, .who = &who };
+	int r = helper_fork(&h, &o);
+
+	if (r < 0)
+		bail("helper_fork: %s", ncp_strerror(r));
+	return h;
+}
+
+static bool exists(const char *suffix)
+{
+	char name[NCPI_FILE_CAP];
+
+	ncpi_name_file(name, bus.name, suffix);
+	return faccessat(bus.dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A file in the registry, made age seconds ago. */
+static int line_make(const char *name)
+{
+	int fd = openat(bus.bus.registry_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+
+	if (fd < 0 || ftruncate(fd, sizeof(struct ncpi_line)) < 0)
+		bail("line %s", name);
+	return fd;
+}
+
+static bool line_gone(void *arg)
+{
+	return faccessat(bus.bus.registry_fd, arg, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
+}
+
+struct asked {
+	struct helper *h;
+	char *name;
+};
+
+/* A line is dead when it is a second old and has no lock: ask until then. */
+static bool reaped(void *arg)
+{
+	const struct asked *a = arg;
+
+	helper_reap(a->h);
+	return line_gone(a->name);
+}
+
+static bool is_over(void *arg)
+{
+	return waitpid(*(pid_t *)arg, NULL, WNOHANG) != 0;
+}
+
+/* Its name, in /proc. */
+static const char *comm(pid_t pid)
+{
+	static char text[32];
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	FILE *f = fopen(path, "re");
+	if (!f || !fgets(text, sizeof(text), f))
+		*text = '\0';
+	if (f)
+		fclose(f);
+	text[strcspn(text, "\n")] = '\0';
+	return text;
+}
+
+static void test_reap(void)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct helper h = start();
+	int dead = line_make("dead"), alive = line_make("alive"), group = line_make("+group.0.x");
+
+	is_str("ncp-helper", comm(h.pid), "bears its name");
+	if (fcntl(alive, F_OFD_SETLK, &lock) < 0)
+		bail("lock");
+	struct asked asked = { &h, (char[]){ "dead" } };
+	close(dead);
+	helper_reap(&h);
+	ok(helper_unlink(&h) == -ESTALE, "does nothing before it was told which bus it is");
+	ok(!line_gone((char[]){ "dead" }) && exists(""), "nothing was removed");
+	is_i64(0, helper_bus(&h, bus.bus.seg.dev, bus.bus.seg.ino), "is told");
+	ok(wait_until(reaped, &asked, 10000), "removes a dead client's line");
+	ok(!line_gone((char[]){ "alive" }), "leaves a living one's alone");
+	ok(!line_gone((char[]){ "+group.0.x" }), "and a group's");
+	is_i64(0, unlinkat(bus.bus.registry_fd, "+group.0.x", 0), "(removed)");
+	close(group);
+	close(alive);
+	helper_close(&h);
+}
+
+static void test_end(void)
+{
+	struct helper h = start();
+
+	kill(h.pid, SIGHUP);
+	kill(h.pid, SIGINT);
+	kill(h.pid, SIGTERM);
+	is_i64(-ESTALE, helper_unlink(&h), "outlives SIGHUP, SIGINT and SIGTERM");
+	pid_t pid = h.pid;
+	close(h.fd);
+	ok(wait_until(is_over, &pid, 5000), "ends when its socket is closed");
+
+	h = start();
+	kill(h.pid, SIGKILL);
+	pid = h.pid;
+	ok(wait_until(is_over, &pid, 5000), "is killed");
+	is_i64(-EPIPE, helper_unlink(&h), "its absence is told");
+	close(h.fd);
+
+	h = start();
+	const struct helper_message bad = { .kind = 99 };
+	pid = h.pid;
+	is_i64(sizeof(bad), send(h.fd, &bad, sizeof(bad), 0), "a message it does not know");
+	ok(wait_until(is_over, &pid, 5000), "ends it");
+	close(h.fd);
+	ok(exists("") && exists("+lock") && exists("+clients"), "the bus is untouched by all that");
+}
+
+static void test_unlink(void)
+{
+	struct helper h = start();
+	struct stat st;
+
+	if (helper_bus(&h, bus.bus.seg.dev, bus.bus.seg.ino + 1) < 0)
+		bail("helper_bus");
+	is_i64(-ESTALE, helper_unlink(&h), "refuses to remove another segment of that name");
+	if (helper_bus(&h, bus.bus.seg.dev, bus.bus.seg.ino) < 0)
+		bail("helper_bus");
+	is_i64(-ESTALE, helper_unlink(&h), "and believes what it was told first");
+	ok(exists(""), "the segment is there");
+	helper_close(&h);
+
+	h = start();
+	if (helper_bus(&h, bus.bus.seg.dev, bus.bus.seg.ino) < 0)
+		bail("helper_bus");
+	is_i64(0, helper_unlink(&h), "removes the one it was told of");
+	ok(!exists("") && !exists("+lock") && !exists("+clients"), "with all its names");
+	is_i64(0, helper_unlink(&h), "twice does no harm");
+	helper_close(&h);
+	helper_close(&h);
+	ok(fstat(bus.dirfd, &st) == 0 && st.st_nlink == 2, "nothing is left in the directory");
+}
+
+int main(void)
+{
+	char why[PRIVS_WHY_CAP];
+
+	plan(8 + 7 + 7 + 1);
+	bus_make(&bus);
+	if (privs_find(NULL, NULL, bus.name, &who, why) < 0)
+		bail("%s", why);
+	bus_start(&bus, false);
+	int before = tap_open_fds();
+	test_reap();
+	test_end();
+	test_unlink();
+	is_i64(before, tap_open_fds(), "nothing is left open");
+	bus_stop(&bus, NCP_ENDED);
+	return tap_done();
+}

@@ -9,6 +9,7 @@ set -u
 
 has_cc()     { command -v "${CC:-gcc}"; }
 has_libc()   { echo '#include <stdio.h>' | "${CC:-gcc}" -E -; }
+has_cxx()    { echo 'int x;' | "${CC:-gcc}" -x c++ -fsyntax-only -; }
 has_pc()     { pkg-config --exists "$1"; }
 has_cmds()   { local c; for c in "$@"; do command -v "$c" || return; done; }
 
@@ -16,6 +17,7 @@ has_cmds()   { local c; for c in "$@"; do command -v "$c" || return; done; }
 needs='
 gcc            has_cc
 libc6-dev      has_libc
+g++            has_cxx
 pkg-config     has_cmds pkg-config
 liburing-dev   has_pc liburing
 libpcap-dev    has_pc libpcap

@@ -10,62 +10,26 @@
 
 #include "clients/ncp-stats/look.h"
 #include "libncpbus/writer.h"
+#include "support/bus.h"
 #include "tap/tap.h"
 
-static const char *dir;
-static int dirfd;
-static char name[TAP_BUS_NAME_CAP];
-static struct ncpi_bus bus;
-static struct ncpi_writer *w;
-static int interface;
+static struct test_bus t;
 
 static void producer_start(uint64_t ring_size, bool alive)
 {
-	const struct ncpi_geometry geo = { .ring_size = ring_size,
-					   .n_reliable = 4,
-					   .snaplen = 200,
-					   .mode = 0600,
-					   .gid = getgid(),
-					   .registry_gid = getgid() };
-	const struct ncpi_writer_options o = { .n_workers = 1,
-					       .largest_caplen = 200,
-					       .snaplen = 200 };
-	char why[128];
-
-	if (ncpi_bus_open(dirfd, name, &geo, &bus, why) < 0 ||
-	    ncpi_writer_open(&bus, &o, &w, why) < 0)
-		bail("bus: %s", why);
-	interface = ncpi_writer_interface(
-		w, &(struct ncpi_interface_desc){ .name = "te\033st", .linktype = 1, .snaplen = 200 });
-	if (interface < 0 || (alive && ncpi_writer_start(w) < 0))
-		bail("writer");
-	ncpi_writer_state(w, NCP_LIVE, 0);
+	t.geo.ring_size = ring_size;
+	bus_start(&t, alive);
 }
 
-static void producer_stop(uint32_t state)
+/* What the first n frames' captured lengths add up to. */
+static uint64_t bytes_of(uint64_t n)
 {
-	ncpi_writer_close(w, state, 0);
-	ncpi_bus_close(&bus);
-}
+	uint8_t buf[FRAME_CAP];
+	uint64_t sum = 0;
 
-/* Frame i is a second later than frame i - 1. */
-static void publish(uint64_t n)
-{
-	static const uint8_t data[100];
-	static uint64_t ts_ns = UINT64_C(1767225600000000000);
-
-	for (uint64_t i = 0; i < n; i++, ts_ns += 1000000000) {
-		const struct ncpi_frame f = { .data = data,
-					      .ts_ns = ts_ns,
-					      .caplen = sizeof(data),
-					      .len = 120,
-					      .interface = (uint32_t)interface };
-
-		if (ncpi_writer_publish(w, 0, &f, 1) != 1)
-			bail("publish");
-	}
-	ncpi_writer_count(w, 0, (uint32_t)interface,
-			  &(struct ncpi_counts){ .received = n + 1, .kernel_drops = 1 });
+	for (uint64_t i = 0; i < n; i++)
+		sum += frame_fill(i, buf, sizeof(buf)).caplen;
+	return sum;
 }
 
 static bool settled(void *arg)
@@ -84,7 +48,7 @@ static bool has_client(void *arg)
 
 static void test_life(void)
 {
-	struct look l = { .bus = name, .dir = dir };
+	struct look l = { .bus = t.name, .dir = t.dir };
 	struct snapshot s = { 0 };
 	char why[LOOK_WHY_CAP];
 
@@ -92,18 +56,24 @@ static void test_life(void)
 	ok(*why != '\0', "and the reason is told: %s", why);
 
 	producer_start(1 << 16, true);
-	publish(5);
+	const struct ncpi_interface_desc odd = { .name = "te\033st", .linktype = 113,
+						 .snaplen = 200 };
+	if (ncpi_writer_interface(t.w, &odd) < 0)
+		bail("interface");
+	bus_publish(&t, 5);
+	ncpi_writer_count(t.w, 0, (uint32_t)t.interface,
+			  &(struct ncpi_counts){ .received = 6, .kernel_drops = 1 });
 	is_i64(0, look_open(&l, why), "a bus that is there is attached");
 	ok(wait_until(settled, &l, 1000), "a living producer shows within a second");
 	is_i64(0, look_take(&l, &s), "a look");
 	is_u64(NCP_LIVE, s.info.state, "finds it live");
 	is_u64(5, s.info.next_seq, "published is exact");
-	is_u64(500, s.info.bytes, "and so are the bytes");
+	is_u64(bytes_of(5), s.info.bytes, "and so are the bytes");
 	is_u64(6, s.info.received, "received is what the source counted");
 	is_u64(1, s.info.kernel_drops, "kernel drops likewise");
-	is_u64(UINT64_C(4000000000), s.depth_ns, "the ring holds four seconds");
-	is_u64(1, s.n_interfaces, "its interface is there");
-	is_str("te\\x1bst", s.interface[0].name, "with a name that is safe to print");
+	is_u64(FRAME_TS(4) - FRAME_TS(0), s.depth_ns, "the ring holds the time of five frames");
+	is_u64(2, s.n_interfaces, "its interfaces are there");
+	is_str("te\\x1bst", s.interface[1].name, "with a name that is safe to print");
 	is_u64(0, s.n_clients, "a look makes no client");
 	is_u64(1, s.n_workers, "one worker");
 	is_u64(5, s.worker[0].published, "with its counters");
@@ -113,10 +83,10 @@ static void test_life(void)
 	struct ncp_options o = NCP_OPTIONS_INIT;
 	struct ncp_frame f = NCP_FRAME_INIT;
 	struct ncp_client *c;
-	o.dir = dir;
+	o.dir = t.dir;
 	o.name = "reader";
 	o.from.whence = NCP_OLDEST;
-	if (ncp_attach(&c, name, &o) < 0)
+	if (ncp_attach(&c, t.name, &o) < 0)
 		bail("attach");
 	ok(wait_until(has_client, &l, 1000), "a client that attached is seen");
 	for (int i = 0; i < 5; i++)
@@ -138,7 +108,7 @@ static void test_life(void)
 	ncp_detach(c);
 
 	is_i64(LOOK_SAME, look_again(&l, NCP_LIVE), "a live bus is not looked for again");
-	producer_stop(NCP_STOPPED);
+	bus_stop(&t, NCP_STOPPED);
 	if (look_take(&l, &s) < 0)
 		bail("look");
 	is_u64(NCP_STOPPED, s.info.state, "a bus that was stopped says so");
@@ -147,16 +117,16 @@ static void test_life(void)
 	is_i64(LOOK_SAME, look_again(&l, NCP_STOPPED), "its name still leads to it");
 
 	producer_start(1 << 16, true);
-	publish(1);
+	bus_publish(&t, 1);
 	if (look_take(&l, &s) < 0)
 		bail("look");
 	is_u64(2, s.info.epoch, "another start is another epoch");
 	is_u64(6, s.info.next_seq, "numbers go on");
 	snapshot_free(&s);
-	producer_stop(NCP_STOPPED);
+	bus_stop(&t, NCP_STOPPED);
 
 	producer_start(1 << 17, true);
-	publish(2);
+	bus_publish(&t, 2);
 	if (look_take(&l, &s) < 0)
 		bail("look");
 	is_u64(NCP_CLOSED, s.info.state, "a bus that was replaced is closed");
@@ -168,8 +138,8 @@ static void test_life(void)
 	ok(!s.has_rates, "rates begin anew");
 	snapshot_free(&s);
 
-	producer_stop(NCP_ENDED);
-	if (ncpi_bus_unlink(dirfd, name, 0, 0, true) < 0)
+	bus_stop(&t, NCP_ENDED);
+	if (ncpi_bus_unlink(t.dirfd, t.name, 0, 0, true) < 0)
 		bail("unlink");
 	is_i64(LOOK_GONE, look_again(&l, NCP_ENDED), "a name that went is told");
 	is_i64(LOOK_SAME, look_again(&l, NCP_ENDED), "once");
@@ -182,7 +152,7 @@ static void test_life(void)
 	is_i64(LOOK_REPLACED, look_again(&l, NCP_ENDED), "a bus of that name is found again");
 	look_close(&l);
 	look_close(&l);
-	producer_stop(NCP_ENDED);
+	bus_stop(&t, NCP_ENDED);
 }
 
 /* --- the program itself --------------------------------------------------------------------- */
@@ -196,7 +166,7 @@ static int run(const char *args)
 	size_t n;
 
 	snprintf(command, sizeof(command), "%s/ncp-stats --dir %s %s 2>%s/stderr", getenv("NCP_BIN"),
-		 dir, args, dir);
+		 t.dir, args, t.dir);
 	FILE *f = popen(command, "r");
 	if (!f)
 		bail("popen");
@@ -211,7 +181,7 @@ static const char *said(void)
 	static char text[1024];
 	char path[256];
 
-	snprintf(path, sizeof(path), "%s/stderr", dir);
+	snprintf(path, sizeof(path), "%s/stderr", t.dir);
 	FILE *f = fopen(path, "r");
 	size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
 	text[n] = '\0';
@@ -236,26 +206,26 @@ static void test_program(void)
 	is_str("", output, "and has no line");
 
 	producer_start(1 << 16, true);
-	publish(3);
+	bus_publish(&t, 3);
 	is_i64(0, run("--once --json"), "the only bus needs no name");
 	ok(strstr(output, "\"state\":\"live\"") && strstr(output, "\"published\":3,"),
 	   "its state and its count come as JSON");
 	is_i64(0, run("--once"), "and as text");
 	ok(strstr(output, "published 3 frames"), "with the same count");
 	is_i64(0, run("--list"), "it is listed");
-	ok(strstr(output, name) && strstr(output, "live"), "by name and state");
+	ok(strstr(output, t.name) && strstr(output, "live"), "by name and state");
 
 	/* Two lines of JSON, then the reader leaves: so does ncp-stats. */
-	snprintf(args, sizeof(args), "-i %s --json --interval 0.05 | head -2", name);
+	snprintf(args, sizeof(args), "-i %s --json --interval 0.05 | head -2", t.name);
 	run(args);
 	char *second = strchr(output, '\n');
 	ok(second && strstr(second, "\"rates\":{"), "the second look has rates");
-	snprintf(args, sizeof(args), "-i %s --json=%s/file --once", name, dir);
+	snprintf(args, sizeof(args), "-i %s --json=%s/file --once", t.name, t.dir);
 	is_i64(0, run(args), "JSON into a file");
 	is_str("", output, "leaves stdout alone");
 
 	/* A producer without its heart: dead, and nothing before a second says so. */
-	producer_stop(NCP_LIVE);
+	bus_stop(&t, NCP_LIVE);
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	is_i64(0, run("--once --json"), "a dead producer is no failure of ours");
 	clock_gettime(CLOCK_MONOTONIC, &to);
@@ -263,12 +233,12 @@ static void test_program(void)
 	double took = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
 	ok(took > 1 && took < 5, "after a second (%.2f s)", took);
 
-	strcpy(other, name);
-	tap_bus_name(name, "other");
+	strcpy(other, t.name);
+	tap_bus_name(t.name, "other");
 	producer_start(1 << 16, false);
 	is_i64(2, run("--once"), "with two busses one must be named: 2");
-	ok(strstr(said(), name) && strstr(said(), other), "and both are told");
-	producer_stop(NCP_ENDED);
+	ok(strstr(said(), t.name) && strstr(said(), other), "and both are told");
+	bus_stop(&t, NCP_ENDED);
 }
 
 int main(void)
@@ -276,15 +246,11 @@ int main(void)
 	if (!getenv("NCP_BIN"))
 		skip_all("NCP_BIN does not say where ncp-stats is");
 	plan(37 + 23);
-	dir = tap_tempdir("/dev/shm");
-	dirfd = ncpi_dir_open(dir);
-	if (dirfd < 0)
-		bail("%s", dir);
-	tap_bus_name(name, "stats");
+	bus_make(&t);
 	int before = tap_open_fds();
 	test_life();
 	is_i64(before, tap_open_fds(), "no descriptor is left open");
-	if (ncpi_bus_unlink(dirfd, name, 0, 0, true) < 0)
+	if (ncpi_bus_unlink(t.dirfd, t.name, 0, 0, true) < 0)
 		bail("unlink");
 	test_program();
 	return tap_done();

@@ -287,6 +287,13 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 		goto fail;
 	snprintf(c->bus, sizeof(c->bus), "%s", bus);
 	c->flags = o->flags;
+	c->shard_idx = o->shard_idx;
+	c->shard_n = o->shard_n;
+	if (o->shard_n ? o->shard_idx >= o->shard_n : o->shard_idx) {
+		r = -EINVAL;
+		snprintf(why, sizeof(why), "a shard's index is below their number");
+		goto fail;
+	}
 	r = trust(c, o->trust_owner);
 	if (r < 0) {
 		snprintf(why, sizeof(why), "unknown user in the list of trusted owners");

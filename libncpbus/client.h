@@ -23,6 +23,15 @@ struct ncpi_place {
 	uint64_t position, seq;
 };
 
+/* A frame that was handed out, and how many had been left to others when it was. */
+struct ncpi_held {
+	struct ncpi_place at;
+	uint64_t others;
+};
+
+/* What becomes of a frame. */
+enum ncpi_choice { NCPI_GIVE, NCPI_FILTERED, NCPI_OTHERS };
+
 struct ncpi_filter;
 struct ncpi_poller;
 
@@ -45,7 +54,7 @@ struct ncp_client {
 	struct ncpi_place at;	/* the next block */
 	uint64_t head;		/* as last loaded (C1) */
 	uint64_t last_ts_ns;	/* of the last frame handed out */
-	struct ncpi_place *held; /* frames handed out by the last call, to be looked at again */
+	struct ncpi_held *held; /* frames handed out by the last call, to be looked at again */
 	uint32_t n_held, cap_held;
 	struct ncpi_place span;	/* where the span handed out last begins */
 	bool has_span;
@@ -73,7 +82,8 @@ struct ncp_client {
 	struct ncpi_place line_told;
 	struct ncpi_reliable_line *grant; /* NULL: not reliable */
 
-	struct ncpi_filter *filter; /* NULL: every frame */
+	uint32_t shard_idx, shard_n; /* n <= 1: every flow */
+	struct ncpi_filter *filter;  /* NULL: every frame */
 	struct ncpi_poller *poller; /* NULL: ncp_fd() was not called */
 };
 
@@ -141,17 +151,19 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f);
 /* --- ledger.c -------------------------------------------------------------------------------- */
 
 void ncpi_window_begin(struct ncp_client *c, bool open);
-static inline void ncpi_window_frame(struct ncp_client *c, bool filtered)
+static inline void ncpi_window_frame(struct ncp_client *c, enum ncpi_choice choice)
 {
 	if (!c->window_open) {
 		c->now.first_seq = c->at.seq;
 		c->window_open = true;
 	}
 	c->now.next_seq = c->at.seq + 1;
-	if (filtered)
+	if (choice == NCPI_GIVE)
+		c->now.frames++;
+	else if (choice == NCPI_FILTERED)
 		c->now.filtered++;
 	else
-		c->now.frames++;
+		c->now.others++;
 }
 
 /* --- attach.c -------------------------------------------------------------------------------- */
@@ -181,9 +193,14 @@ void ncpi_unenrol(struct ncp_client *c, bool child);
 
 /* --- filter.c -------------------------------------------------------------------------------- */
 
-/* ncpi_filter_match - does the filter take a frame?  false for an interface it does not fit. */
-bool ncpi_filter_match(struct ncp_client *c, uint32_t interface, const uint8_t *data,
-		       uint32_t caplen, uint32_t len);
+/* ncpi_choose - is a frame this client's?  Its shard first, then its filter; a frame of an interface
+ * that the filter does not fit is filtered.  The bytes may change meanwhile. */
+enum ncpi_choice ncpi_choose(struct ncp_client *c, const struct ncp_frame *f);
+/* ncpi_chooses - is there anything to ask ncpi_choose()? */
+static inline bool ncpi_chooses(const struct ncp_client *c)
+{
+	return c->filter || c->shard_n > 1;
+}
 /* ncpi_filter_renew - the bus was replaced: forget what was compiled for the old interfaces. */
 void ncpi_filter_renew(struct ncp_client *c);
 void ncpi_filter_free(struct ncpi_filter *f);

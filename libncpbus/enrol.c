@@ -22,7 +22,7 @@ static struct ncpi_place standing(const struct ncp_client *c)
 {
 	if (c->flags & NCP_HOLD)
 		return c->released;
-	return c->has_span ? c->span : c->n_held ? c->held[0] : c->at;
+	return c->has_span ? c->span : c->n_held ? c->held[0].at : c->at;
 }
 
 /* Write the line, the cursor in the copy that is not the last one written. */
@@ -39,6 +39,7 @@ static void line_write(struct ncp_client *c)
 	if (ncp_stats(c, &s) == 0) {
 		l->frames = s.total.frames;
 		l->filtered = s.total.filtered;
+		l->others = s.total.others;
 		l->lost = s.total.lost;
 	}
 	/* One call; a reader that comes in the middle finds the other copy of the cursor whole. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* filter.c - a client's filter: text through libpcap, loaded when it is needed, or a program. */
+/* filter.c - which frames are a client's: its filter, by text or program, and its shard. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -9,6 +9,7 @@
 
 #include "libncpbus/bpf.h"
 #include "libncpbus/client.h"
+#include "libncpbus/flow.h"
 
 /* A program for one link type. */
 struct program {
@@ -163,16 +164,34 @@ static int interfaces_map(struct ncp_client *c, struct ncpi_filter *f, char *err
 	return 0;
 }
 
-bool ncpi_filter_match(struct ncp_client *c, uint32_t interface, const uint8_t *data,
-		       uint32_t caplen, uint32_t len)
+static bool filter_match(struct ncp_client *c, const struct ncp_frame *frame)
 {
 	struct ncpi_filter *f = c->filter;
 
-	if (interface >= f->n_interfaces &&
-	    (interfaces_map(c, f, NULL, 0) < 0 || interface >= f->n_interfaces))
+	if (!f->expr)
+		return ncpi_bpf_run(f->program->insn, frame->data, frame->caplen, frame->len) != 0;
+	if (frame->interface >= f->n_interfaces &&
+	    (interfaces_map(c, f, NULL, 0) < 0 || frame->interface >= f->n_interfaces))
 		return false;
-	const struct program *p = &f->program[f->of_interface[interface]];
-	return p->fits && ncpi_bpf_run(p->insn, data, caplen, len) != 0;
+	const struct program *p = &f->program[f->of_interface[frame->interface]];
+	return p->fits && ncpi_bpf_run(p->insn, frame->data, frame->caplen, frame->len) != 0;
+}
+
+static bool shard_mine(struct ncp_client *c, const struct ncp_frame *f)
+{
+	if (f->interface >= c->prologue.n &&
+	    (ncpi_interfaces(c) < 0 || f->interface >= c->prologue.n))
+		return c->shard_idx == 0; /* no such interface: to the first, not to nobody */
+	uint32_t linktype = c->prologue.interface[f->interface].linktype;
+
+	return ncpi_flow_hash(linktype, f->data, f->caplen) % c->shard_n == c->shard_idx;
+}
+
+enum ncpi_choice ncpi_choose(struct ncp_client *c, const struct ncp_frame *f)
+{
+	if (c->shard_n > 1 && !shard_mine(c, f))
+		return NCPI_OTHERS;
+	return c->filter && !filter_match(c, f) ? NCPI_FILTERED : NCPI_GIVE;
 }
 
 void ncpi_filter_renew(struct ncp_client *c)

@@ -186,6 +186,7 @@ static bool peer_get(struct ncp_client *c, int dir, const char *name, struct ncp
 		.position = cursor.position < newest.position ? cursor.position : newest.position,
 		.frames = line.frames,
 		.filtered = line.filtered,
+		.others = line.others,
 		.lost = line.lost,
 		.since_ns = line.since_ns,
 	};

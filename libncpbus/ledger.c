@@ -8,6 +8,7 @@ static void add(struct ncp_window *sum, const struct ncp_window *w)
 {
 	sum->frames += w->frames;
 	sum->filtered += w->filtered;
+	sum->others += w->others;
 	sum->lost += w->lost;
 }
 

@@ -38,7 +38,8 @@ struct ncpi_line {
 	uint64_t frames, filtered, lost;
 	char name[64];
 	struct ncpi_line_cursor cursor[2]; /* two copies: one is whole while the other is written */
-	uint8_t pad[80];
+	uint64_t others;
+	uint8_t pad[72];
 };
 _Static_assert(sizeof(struct ncpi_line) == 256, "ncpi_line changed size");
 

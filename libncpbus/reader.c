@@ -59,7 +59,7 @@ int ncpi_lapped(struct ncp_client *c)
  */
 static int held_check(struct ncp_client *c)
 {
-	struct ncpi_place *held = c->held;
+	const struct ncpi_held *held = c->held;
 	uint32_t n = c->n_held, torn = 0;
 
 	c->n_held = 0;
@@ -70,18 +70,21 @@ static int held_check(struct ncp_client *c)
 	ncpi_fence_acquire();
 	/* C4 */
 	uint64_t tail = ncpi_load(&c->seg.h->tail);
-	while (torn < n && held[torn].position < tail)
+	while (torn < n && held[torn].at.position < tail)
 		torn++;
 	if (!torn)
 		return 0;
-	/* [first, end) is lost: the torn ones, and those between that the filter left out. */
-	uint64_t first = held[0].seq, end = held[torn - 1].seq + 1;
+	/* [first, end) is lost: the torn ones, those between that were passed over, and, when
+	 * everything up to here is gone too, those after; whatever became of them, it is undone. */
+	bool all = torn == n && c->at.position < tail;
+	uint64_t first = held[0].at.seq;
+	uint64_t end = all ? c->at.seq : held[torn - 1].at.seq + 1;
+	uint64_t others = (all ? c->now.others : held[torn - 1].others) - held[0].others;
 
 	c->now.frames -= torn;
-	c->now.filtered -= end - first - torn;
-	if (torn == n && c->at.position < tail) {
-		/* Everything after them up to here is gone too, whatever became of it. */
-		c->now.filtered -= c->at.seq - end;
+	c->now.others -= others;
+	c->now.filtered -= end - first - torn - others;
+	if (all) {
 		c->at.seq = first;
 		return ncpi_lapped(c);
 	}
@@ -245,9 +248,9 @@ static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct b
 		}
 		NCPI_TESTPOINT("read:C2");
 		block_parse(c, b, f);
-		bool match = b->sane && b->type == NCPI_EPB &&
-			     (!c->filter || ncpi_filter_match(c, f->interface, f->data, f->caplen,
-							      f->len));
+		enum ncpi_choice choice = NCPI_GIVE;
+		if (ncpi_chooses(c) && b->sane && b->type == NCPI_EPB)
+			choice = ncpi_choose(c, f);
 		NCPI_TESTPOINT("read:C3");
 		/* C3, partner P3: a word of a newer block above means that tail has moved below.
 		 * Without, a torn length would be walked along. */
@@ -257,10 +260,10 @@ static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct b
 			return 2;
 		if (!b->sane)
 			return NCP_ECORRUPT;
-		if (match)
-			return 1;
 		if (b->type == NCPI_EPB) {
-			ncpi_window_frame(c, true);
+			if (choice == NCPI_GIVE)
+				return 1;
+			ncpi_window_frame(c, choice);
 			c->at.seq++;
 		}
 		c->at.position += b->total_len;
@@ -269,7 +272,7 @@ static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct b
 
 static inline void consume(struct ncp_client *c, const struct block *b)
 {
-	ncpi_window_frame(c, false);
+	ncpi_window_frame(c, NCPI_GIVE);
 	c->at.seq++;
 	c->at.position += b->total_len;
 }
@@ -340,7 +343,7 @@ int ncp_next(struct ncp_client *c, struct ncp_frame *f)
 	int r = next(c, f, &b, &event);
 	if (r != 1 || event)
 		return r;
-	c->held[0] = c->at;
+	c->held[0] = (struct ncpi_held){ c->at, c->now.others };
 	c->n_held = 1;
 	c->last_ts_ns = f->ts_ns;
 	consume(c, &b);
@@ -368,7 +371,7 @@ int ncp_next_batch(struct ncp_client *c, struct ncp_frame *frames, int n)
 		return r;
 	int k = 0;
 	do {
-		c->held[c->n_held++] = c->at;
+		c->held[c->n_held++] = (struct ncpi_held){ c->at, c->now.others };
 		c->last_ts_ns = frames[k].ts_ns;
 		consume(c, &b);
 		if (++k == n)

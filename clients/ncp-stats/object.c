@@ -109,6 +109,7 @@ static void put_clients(struct json *j, const struct snapshot *s)
 		put_seconds(j, "overrun_in_seconds", c->overrun_ns);
 		put_u64(j, "frames", c->peer.frames);
 		put_u64(j, "filtered", c->peer.filtered);
+		put_u64(j, "others", c->peer.others);
 		put_u64(j, "lost", c->peer.lost);
 		put_bool(j, "reliable", c->peer.reliable == 1);
 		put_bool(j, "evicted", c->peer.reliable == 2);

@@ -183,6 +183,10 @@ struct ncp_options {
 	const char *dir;	/* the busses' directory; NULL: $NCP_DIR, else /dev/shm */
 	const char *trust_owner; /* users (names or uids, by commas) whose busses are trusted too;
 				 * NULL: $NCP_TRUST */
+	uint32_t shard_idx;	/* with shard_n > 1: give only every flow whose number modulo shard_n */
+	uint32_t shard_n;	/* is shard_idx (not with ncp_span).  n clients with the same shard_n
+				 * and each an own index share the frames: all of them, none twice,
+				 * both directions of a flow and all fragments of a datagram in one */
 	char *error;		/* gets one line of text when the attach fails; may be NULL */
 	size_t error_cap;	/* bytes at error */
 };
@@ -396,13 +400,14 @@ struct ncp_bpf_insn {
 NCP_MUST_CHECK int ncp_set_bpf(struct ncp_client *client, const struct ncp_bpf_insn *program,
 			       size_t n);
 
-/* One window of the ledger: frames + filtered + lost == next_seq - first_seq, always. */
+/* One window of the ledger: frames + filtered + others + lost == next_seq - first_seq, always. */
 struct ncp_window {
 	uint64_t incarnation;	/* 0: there was no such window */
 	uint64_t first_seq;	/* the number asked for, else of the first frame given */
 	uint64_t next_seq;	/* one past the last frame accounted for */
 	uint64_t frames;	/* handed out and not lost afterwards */
 	uint64_t filtered;	/* passed over because the filter said no */
+	uint64_t others;	/* left to the other shards */
 	uint64_t lost;		/* overwritten before they were read */
 };
 
@@ -477,7 +482,7 @@ struct ncp_peer {
 	uint64_t incarnation;	/* of the bus it reads */
 	uint64_t seq;		/* next frame it will read, clamped to what is published */
 	uint64_t position;	/* clamped likewise */
-	uint64_t frames, filtered, lost; /* as told */
+	uint64_t frames, filtered, others, lost; /* as told */
 	uint64_t since_ns;	/* attached at, ns since 1970 UTC, as told */
 	char name[64];		/* as told; control characters and non-UTF-8 bytes made '?' */
 };

@@ -28,9 +28,9 @@ bool ncpi_takeover_valid(const struct ncpi_segment *seg)
 	if (ncpi_prologue_parse(&p, seg->prologue, ncpi_load(&h->prologue_len),
 				seg->prologue_cap) < 0)
 		return false;
-	bool same = p.n == ncpi_load(&h->interfaces) && p.n <= seg->n_interfaces;
+	bool fits = p.n <= seg->n_interfaces;
 	ncpi_prologue_free(&p);
-	return same;
+	return fits;
 }
 
 uint64_t ncpi_takeover_seq(const struct ncpi_segment *seg)
@@ -48,8 +48,14 @@ static bool waypoint_good(const struct ncpi_segment *seg, const struct ncpi_wayp
 void ncpi_takeover_begin(const struct ncpi_segment *seg, struct ncpi_takeover *t)
 {
 	struct ncpi_header *h = seg->h;
+	struct ncpi_prologue p;
 	int slot = slot_of_head(h);
 
+	/* Who died between the two words that an interface adds to left its count too high. */
+	if (ncpi_prologue_parse(&p, seg->prologue, ncpi_load(&h->prologue_len),
+				seg->prologue_cap) == 0)
+		ncpi_store(&h->interfaces, p.n);
+	ncpi_prologue_free(&p);
 	t->position = ncpi_load(&h->head);
 	t->seq = ncpi_load(&h->slot[slot].seq);
 	t->tail = ncpi_load(&h->tail);
@@ -61,6 +67,7 @@ void ncpi_takeover_begin(const struct ncpi_segment *seg, struct ncpi_takeover *t
 			continue;
 		/* The check word first goes wrong: a reader in the middle sees an invalid entry. */
 		ncpi_store(&w->check, 0);
+		NCPI_TESTPOINT("takeover:waypoint");
 		ncpi_store(&w->position, NCPI_UNUSED);
 	}
 	t->waypoints = ncpi_load(&h->waypoints);
@@ -72,6 +79,7 @@ void ncpi_takeover_begin(const struct ncpi_segment *seg, struct ncpi_takeover *t
 			break;
 		t->waypoints--;
 	}
+	NCPI_TESTPOINT("takeover:count");
 	/* Release: who sees the lower count sees the entries above it invalid. */
 	ncpi_store_release(&h->waypoints, t->waypoints);
 }

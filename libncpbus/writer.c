@@ -136,11 +136,14 @@ static void commit_one(struct ncpi_writer *w, const struct ncpi_claim *c)
 		/* Four words in any order: a reader that meets a mixture finds the check wrong. */
 		ncpi_store(&e->position, from->position);
 		ncpi_store(&e->seq, from->seq);
+		NCPI_TESTPOINT("publish:P5.1");
 		ncpi_store(&e->time_ns, time);
 		ncpi_store(&e->check, ncpi_waypoint_check(seg->incarnation, from->position,
 							  from->seq, time));
+		NCPI_TESTPOINT("publish:P5.2");
 		/* P5: release, so that whoever counts the entry sees it. */
 		ncpi_store_release(&h->waypoints, ++w->waypoints);
+		NCPI_TESTPOINT("publish:P5.3");
 	}
 	if (c->newest_ts_ns > w->newest_ts_ns) {
 		w->newest_ts_ns = c->newest_ts_ns;
@@ -222,6 +225,7 @@ static uint32_t epb_write(uint8_t *out, const struct ncpi_frame *f)
 
 	ncpi_copy_in(p, &head, sizeof(head));
 	p += sizeof(head);
+	NCPI_TESTPOINT("publish:block");
 	if (padded != caplen) /* zero the padding first: the data then covers what is not */
 		ncpi_copy_in(p + padded - 4, &(uint32_t){ 0 }, 4);
 	if (tag) {
@@ -359,6 +363,7 @@ int ncpi_writer_interface(struct ncpi_writer *w, const struct ncpi_interface_des
 	int r;
 
 	pthread_mutex_lock(&w->prologue_lock);
+	NCPI_TESTPOINT("prologue:bytes");
 	len = ncpi_load(&h->prologue_len);
 	r = ncpi_prologue_parse(&p, w->seg->prologue, len, w->seg->prologue_cap);
 	if (r < 0)
@@ -384,7 +389,9 @@ int ncpi_writer_interface(struct ncpi_writer *w, const struct ncpi_interface_des
 	r = ncpi_prologue_interface(w->seg->prologue + len, w->seg->prologue_cap - len, d);
 	if (r < 0)
 		goto out;
+	NCPI_TESTPOINT("prologue:count");
 	ncpi_store(&h->interfaces, found + 1);
+	NCPI_TESTPOINT("prologue:len");
 	/* Release: the bytes before their length, and the length before any head that covers a
 	 * frame of this interface.  Without, a reader could load head, then a length too short. */
 	ncpi_store_release(&h->prologue_len, len + (uint32_t)r);
@@ -558,7 +565,9 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	ncpi_store(&h->workers, o->n_workers);
 	h->snaplen = o->snaplen;
 	ncpi_store(&h->reason, NCP_REASON_NONE);
+	NCPI_TESTPOINT("takeover:epoch");
 	ncpi_store_release(&h->epoch, epoch + 1);
+	NCPI_TESTPOINT("takeover:state");
 	ncpi_store_release(&h->state, NCP_STARTING);
 	mark(w, NCPI_LOCAL_EPOCH, unwatched_since, now, 0, true);
 	ncpi_waker_beat(w);

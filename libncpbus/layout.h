@@ -85,6 +85,7 @@
 #define NCPI_RING_MIN (UINT64_C(1) << 16)
 #define NCPI_PROLOGUE_CAP (UINT32_C(64) << 10)
 #define NCPI_WAYPOINT_EVERY (UINT64_C(64) << 10) /* bytes between two waypoints, about */
+#define NCPI_WAYPOINTS_AHEAD 64u /* counted and not yet below head: no more than that */
 #define NCPI_BLOCK_MAX (UINT32_C(16) << 20)  /* libpcap refuses longer ones */
 #define NCPI_SNAPLEN 262144u		     /* if_snaplen of every interface: libpcap refuses
 					      * files whose interfaces differ there */
@@ -158,7 +159,8 @@ struct ncpi_header {
 	/* Head line: written by the committer (P5-P7). */
 	uint64_t head;
 	struct ncpi_slot slot[2];
-	uint64_t waypoints; /* written so far; entry i stands at i mod n_waypoints (release) */
+	uint64_t waypoints; /* written so far; entry i stands at i mod n_waypoints (release).  The
+			     * last NCPI_WAYPOINTS_AHEAD of them, or fewer, may be beyond head */
 	uint64_t newest_ts_ns; /* running maximum of the frames' times */
 	uint8_t pad6[8];
 

@@ -40,7 +40,8 @@ int ncpi_locate_newest(const struct ncpi_segment *seg, struct ncpi_place *p)
 	return NCP_ECORRUPT;
 }
 
-/* Read waypoint number i if it is whole and between tail and head; tail is looked at last. */
+/* Read waypoint number i if it is whole, still number i, and between tail and head; tail is looked
+ * at last. */
 static bool waypoint_get(const struct ncpi_segment *seg, uint64_t i, struct ncpi_waypoint *w)
 {
 	const struct ncpi_header *h = seg->h;
@@ -54,20 +55,34 @@ static bool waypoint_get(const struct ncpi_segment *seg, uint64_t i, struct ncpi
 	w->seq = ncpi_load(&e->seq);
 	w->time_ns = ncpi_load(&e->time_ns);
 	w->check = ncpi_load(&e->check);
-	/* The check catches a mixture of two entries; the second look, after the fence, one that
-	 * was being replaced. */
+	/* The check catches a mixture of two entries.  The count, loaded after the entry, catches
+	 * number i + n_waypoints in its place: that one is counted before the head that covers it,
+	 * so with a position up to the head above, it is counted here.  A bisection that took it
+	 * for number i would go the wrong way. */
 	ncpi_fence_acquire();
 	return w->position <= head && w->position % 4 == 0 &&
 	       w->check == ncpi_waypoint_check(seg->incarnation, w->position, w->seq, w->time_ns) &&
-	       ncpi_load(&e->position) == w->position && ncpi_load(&h->tail) <= w->position;
+	       ncpi_load(&h->waypoints) - 1 - i < seg->n_waypoints &&
+	       ncpi_load(&h->tail) <= w->position;
 }
 
-/* The waypoints there are: [*first, *end). */
+/*
+ * The waypoints there are: [*first, *end), none of them beyond head.
+ *
+ * They are counted (P5) before head covers them (P7), and stay so if the producer dies in between.
+ * A bisection must not meet those: not intact like the overrun ones, they stand at the other end of
+ * the table, and it would end behind them, with nothing found.
+ */
 static void waypoint_range(const struct ncpi_segment *seg, uint64_t *first, uint64_t *end)
 {
 	/* Acquire, partner P5: entries below the count are written. */
 	*end = ncpi_load_acquire(&seg->h->waypoints);
 	*first = *end > seg->n_waypoints ? *end - seg->n_waypoints : 0;
+	NCPI_TESTPOINT("locate:range");
+	uint64_t head = ncpi_load_acquire(&seg->h->head);
+	for (unsigned i = 0; i < NCPI_WAYPOINTS_AHEAD && *end > *first; i++, --*end)
+		if (ncpi_load(&seg->waypoints[(*end - 1) & (seg->n_waypoints - 1)].position) <= head)
+			break;
 }
 
 /* What a search asks of a waypoint: a property that, once true along the table, stays true. */

@@ -11,6 +11,7 @@
 /* A claim never exceeds this, so that it has few waypoints and readers see frames soon. */
 #define NCPI_CLAIM_MAX (UINT64_C(1) << 20)
 #define NCPI_CLAIM_WAYPOINTS (NCPI_CLAIM_MAX / NCPI_WAYPOINT_EVERY + 4)
+_Static_assert(NCPI_CLAIM_WAYPOINTS <= NCPI_WAYPOINTS_AHEAD, "a reader passes over fewer");
 /* Claims made and not committed; more than one per worker, because a slow worker's claim holds up
  * the commits of the others, not their copying. */
 #define NCPI_CLAIMS 1024u

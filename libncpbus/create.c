@@ -59,6 +59,7 @@ static int lock_take(int dirfd, const char *bus)
 
 		if (fd < 0)
 			return fd;
+		NCPI_TESTPOINT("lock:opened");
 		if (fstat(fd, &st) < 0)
 			r = -errno;
 		else if (!S_ISREG(st.st_mode))
@@ -186,7 +187,9 @@ static int segment_make(int dirfd, struct ncpi_bus *bus, const struct ncpi_geome
 	ncpi_name_file(made, bus->name, "+new");
 	/* We hold the lock: whatever stands there is of a start that died here. */
 	if (unlinkat(dirfd, made, 0) < 0 && errno != ENOENT)
-		return errno == EPERM || errno == EACCES ? NCP_EFOREIGN : -errno;
+		return errno == EPERM || errno == EACCES ? NCP_EFOREIGN :
+		       errno == EISDIR			 ? NCP_ENOTBUS :
+							   -errno;
 	int fd = openat(dirfd, made, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -288,7 +291,8 @@ static int segment_take(int dirfd, struct ncpi_bus *bus, const struct ncpi_geome
 		}
 	}
 	int r = segment_make(dirfd, bus, geo, ring_size, old_valid ? &old : NULL, name_taken, why);
-	if (r == 0 && old_valid)
+	/* One that has ended stays so: its clients leave with its last frame. */
+	if (r == 0 && old_valid && ncpi_load(&old.h->state) != NCP_ENDED)
 		segment_close(&old);
 	bus->how = name_taken ? NCPI_BUS_REPLACED : NCPI_BUS_CREATED;
 	ncpi_segment_unmap(&old);
@@ -354,29 +358,56 @@ void ncpi_bus_close(struct ncpi_bus *bus)
 	bus->registry_fd = bus->lock_fd = -1;
 }
 
-/* Remove the registry directory, if only dead clients' lines are in it (or with force). */
-static void registry_unlink(int dirfd, const char *bus, bool force)
+/*
+ * --remove: delete whatever bears a name, directories with all they hold.
+ *
+ * Squatters make those, so nothing is followed.  So deep at most; what is deeper stays.
+ */
+#define TREE_DEPTH 200
+
+static int tree_unlink(int dirfd, const char *name, unsigned depth)
 {
-	char name[NCPI_FILE_CAP];
 	const struct dirent *e;
 
-	ncpi_name_file(name, bus, "+clients");
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR)
+		return -errno;
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir && fd >= 0)
+		close(fd);
+	while (dir && depth && (e = readdir(dir)) != NULL)
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			(void)tree_unlink(fd, e->d_name, depth - 1);
+	if (dir)
+		closedir(dir);
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Remove the registry directory and dead clients' lines. */
+static void registry_unlink(int dirfd, const char *name)
+{
+	const struct dirent *e;
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
 	if (!dir) {
 		if (fd >= 0)
 			close(fd);
-		else if (force)
-			unlinkat(dirfd, name, 0); /* something else of that name */
 		return;
 	}
 	while ((e = readdir(dir)) != NULL)
 		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			(void)ncpi_line_reap(fd, e->d_name, force);
+			(void)ncpi_line_reap(fd, e->d_name, false);
 	closedir(dir);
 	/* A living client's line keeps it: the next producer finds the directory as it is. */
 	unlinkat(dirfd, name, AT_REMOVEDIR);
 }
+
+/* The names of a bus.  The lock last: as long as it stands, no other producer makes them anew. */
+static const char *const suffixes[] = { "", "+clients", "+new", "+lock" };
+#define N_SUFFIXES (sizeof(suffixes) / sizeof(*suffixes))
 
 int ncpi_bus_unlink(int dirfd, const char *name, dev_t dev, ino_t ino, bool force)
 {
@@ -387,25 +418,28 @@ int ncpi_bus_unlink(int dirfd, const char *name, dev_t dev, ino_t ino, bool forc
 	if (r < 0)
 		return r;
 	ncpi_name_file(file, name, "");
-	if (fstatat(dirfd, file, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (ino && (st.st_ino != ino || st.st_dev != dev))
-			return -ESTALE;
-		if (unlinkat(dirfd, file, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
-			return -errno;
+	if (ino && fstatat(dirfd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (st.st_ino != ino || st.st_dev != dev))
+		return -ESTALE;
+	for (size_t i = 0; i < N_SUFFIXES; i++) {
+		int failed = 0;
+
+		ncpi_name_file(file, name, suffixes[i]);
+		if (force)
+			failed = tree_unlink(dirfd, file, TREE_DEPTH);
+		else if (strcmp(suffixes[i], "+clients") == 0)
+			registry_unlink(dirfd, file);
+		else if (unlinkat(dirfd, file, 0) < 0 && errno != ENOENT)
+			failed = -errno;
+		if (failed && !force)
+			return failed;
+		r = r ? r : failed;
 	}
-	registry_unlink(dirfd, name, force);
-	ncpi_name_file(file, name, "+new");
-	unlinkat(dirfd, file, 0);
-	/* The lock last: as long as it stands, no other producer makes these names anew. */
-	ncpi_name_file(file, name, "+lock");
-	if (unlinkat(dirfd, file, 0) < 0 && errno == EISDIR && force)
-		unlinkat(dirfd, file, AT_REMOVEDIR);
-	return 0;
+	return r;
 }
 
 int ncpi_bus_remove(int dirfd, const char *name)
 {
-	static const char *const suffixes[] = { "", "+clients", "+lock", "+new" };
 	char file[NCPI_FILE_CAP];
 	struct stat st;
 	bool found = false;
@@ -413,7 +447,7 @@ int ncpi_bus_remove(int dirfd, const char *name)
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+	for (size_t i = 0; i < N_SUFFIXES; i++) {
 		ncpi_name_file(file, name, suffixes[i]);
 		found |= fstatat(dirfd, file, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	}

@@ -44,9 +44,9 @@ struct ncpi_bus {
  *   why    128 bytes: what exactly is wrong, on error
  *
  * An existing segment is continued if it is the caller's (effective uid), of this layout, of the
- * same geometry, valid, and not NCP_ENDED or NCP_CLOSED.  Else it is marked NCP_CLOSED, woken,
- * unlinked, and a new one made that names it as replaced.  A new segment is allocated in full
- * before anything is written (fallocate).
+ * same geometry, valid, and not NCP_ENDED or NCP_CLOSED.  Else it is marked NCP_CLOSED (unless it
+ * has ended), woken, unlinked, and a new one made that names it as replaced.  A new segment is
+ * allocated in full before anything is written (fallocate).
  * Needs the right to the names; makes no thread; blocks never.
  * Returns 0; NCP_ENAME; -EBUSY (another producer holds the lock); NCP_EFOREIGN (the name is
  * somebody else's); NCP_ENOTBUS (not a regular file); -ENOSPC (no room: why says how much was asked
@@ -63,7 +63,8 @@ void ncpi_bus_close(struct ncpi_bus *bus);
  * it is empty then, the lock.
  *
  *   dev, ino  of the segment as mapped; both 0: whatever stands there
- *   force     --remove: also names of another type or owner (the kernel decides whether one may)
+ *   force     --remove: also names of another type or owner (the kernel decides whether one may),
+ *             and directories with all they hold
  *
  * Called while the lock is held (by this process or, in the helper, by its parent).
  * Returns 0 (also when there was nothing), -ESTALE (the name leads to another inode), -errno.

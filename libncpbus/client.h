@@ -80,6 +80,7 @@ struct ncp_client {
 	struct ncpi_line line;
 	uint64_t line_told_ns;
 	struct ncpi_place line_told;
+	uint64_t line_looked; /* position when it was last seen whether it is time */
 	struct ncpi_reliable_line *grant; /* NULL: not reliable */
 
 	uint32_t shard_idx, shard_n; /* n <= 1: every flow */

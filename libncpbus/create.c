@@ -182,6 +182,7 @@ static int segment_make(int dirfd, struct ncpi_bus *bus, const struct ncpi_geome
 		h.replaced_next_seq = ncpi_takeover_seq(old);
 	}
 	h.slot[1].position = NCPI_UNUSED; /* slot[0] says: position 0 is frame 0 */
+	h.state = NCP_STARTING;
 
 	ncpi_name_file(name, bus->name, "");
 	ncpi_name_file(made, bus->name, "+new");

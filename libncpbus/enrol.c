@@ -142,6 +142,7 @@ int ncpi_enrol_reliable(struct ncp_client *c)
 
 void ncpi_enrol_tell(struct ncp_client *c, bool idle)
 {
+	c->line_looked = c->at.position;
 	if (c->line_fd < 0)
 		return;
 	struct ncpi_place p = standing(c);

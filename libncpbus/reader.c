@@ -312,11 +312,11 @@ static inline int next(struct ncp_client *c, struct ncp_frame *f, struct block *
 	}
 }
 
-/* Tell the registry now and then: by position for a reliable client, by time for others. */
+/* See now and then whether it is time to tell the registry: a clock for every frame costs more than
+ * the frame. */
 static inline void tell(struct ncp_client *c)
 {
-	if (c->line_fd >= 0 &&
-	    c->at.position - c->line_told.position > c->seg.ring_size / 32)
+	if (c->at.position - c->line_looked > c->seg.ring_size / 32)
 		ncpi_enrol_tell(c, false);
 }
 

@@ -4,12 +4,16 @@
 
 #include <string.h>
 
-const struct source_ops *const source_kinds[] = { &source_synth, NULL };
+const struct source_ops *const source_kinds[] = { &source_file, &source_synth, NULL };
 
 const struct source_ops *source_find(const char *arg, const char **spec)
 {
 	const char *colon = strchr(arg, ':');
 
+	if (!strcmp(arg, "-")) {
+		*spec = arg;
+		return &source_file;
+	}
 	for (size_t i = 0; colon && source_kinds[i]; i++) {
 		const char *kind = source_kinds[i]->kind;
 

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* capfile.c - what stands in a file of ncp-dump beside the bus's own bytes: its head, its name. */
+#include "capfile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "util/parse.h"
+#include "util/pcapng.h"
+
+size_t capfile_section_max(uint32_t prologue_len, uint32_t align)
+{
+	return (size_t)prologue_len + PCAPNG_FILE_LEN + 2 * (size_t)align + PCAPNG_PADDING_MIN;
+}
+
+long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at, uint64_t position,
+		     uint32_t align, size_t *file_off)
+{
+	struct pcapng_local l = { .kind = PCAPNG_FILE,
+				  .epoch = s->epoch,
+				  .incarnation = s->incarnation,
+				  .next_seq = s->first_seq,
+				  .from_ns = s->created_ns };
+	struct pcapng_file file = { .window = s->window };
+	struct pcapng_block shb;
+	size_t len;
+
+	if (pcapng_next(s->prologue, s->prologue_len, &shb) != 1 || shb.type != PCAPNG_SHB)
+		return -EBADMSG;
+	snprintf(file.bus, sizeof(file.bus), "%s", s->bus);
+	memcpy(out, s->prologue, shb.len);
+	len = shb.len;
+	*file_off = len;
+	len += pcapng_local(out + len, &l, &file, sizeof(file), PCAPNG_FILE_LEN);
+	memcpy(out + len, s->prologue + shb.len, s->prologue_len - shb.len);
+	len += s->prologue_len - shb.len;
+	uint32_t padding = pcapng_padding_len(at + len, position, align);
+	if (at == 0 && align > 4)
+		while (len + padding < align || (padding && padding < PCAPNG_PADDING_MIN))
+			padding += align;
+	if (padding)
+		len += pcapng_padding(out + len, padding);
+	return (long)len;
+}
+
+int capfile_update(uint8_t *block, size_t len, uint64_t verified, bool complete)
+{
+	struct pcapng_local l;
+	struct pcapng_file file;
+	struct pcapng_block b;
+
+	if (pcapng_next(block, len, &b) != 1 || b.len != PCAPNG_FILE_LEN ||
+	    !pcapng_local_read(&b, &l, &file, sizeof(file)) || l.kind != PCAPNG_FILE)
+		return -EBADMSG;
+	file.verified = verified;
+	file.complete = complete;
+	pcapng_local(block, &l, &file, sizeof(file), PCAPNG_FILE_LEN);
+	return 0;
+}
+
+long capfile_find(const uint8_t *page, size_t len)
+{
+	struct pcapng_local l;
+	struct pcapng_block b, file;
+	uint32_t order;
+
+	if (pcapng_next(page, len, &b) != 1 || b.type != PCAPNG_SHB || b.body_len < 16)
+		return -EBADMSG;
+	memcpy(&order, b.body, sizeof(order));
+	if (order != PCAPNG_BYTE_ORDER || pcapng_next(page + b.len, len - b.len, &file) != 1 ||
+	    !pcapng_local_read(&file, &l, NULL, 0) || l.kind != PCAPNG_FILE)
+		return -EBADMSG;
+	return (long)b.len;
+}
+
+int capfile_name(char *out, size_t cap, const char *path, uint64_t n)
+{
+	int len = n ? snprintf(out, cap, "%s%llu", path, (unsigned long long)n) :
+		      snprintf(out, cap, "%s", path);
+
+	return len < 0 || (size_t)len >= cap ? -ENAMETOOLONG : 0;
+}
+
+uint64_t capfile_number(const char *path, const char *file)
+{
+	size_t len = strlen(path);
+	uint64_t n;
+
+	if (strncmp(path, file, len))
+		return UINT64_MAX;
+	if (!file[len])
+		return 0;
+	/* "x01" is a name of somebody's own: no file of the series x is written so. */
+	if (file[len] == '0' || parse_u64(file + len, 1, UINT64_MAX - 1, &n) < 0)
+		return UINT64_MAX;
+	return n;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* capfile.h - what stands in a file of ncp-dump beside the bus's own bytes: its head, its name. */
+#ifndef CAPFILE_H
+#define CAPFILE_H
+
+/*
+ * A file is
+ *
+ *	Section Header Block
+ *	file block		ncp's own; always within the first page, so that it can be
+ *				rewritten in place
+ *	Interface Description Blocks
+ *	padding block		makes what follows stand at an offset congruent to its ring
+ *				position, modulo the alignment the file system wants
+ *	the bus's bytes		with gap blocks where frames are missing
+ *	Interface Statistics Blocks
+ *
+ * Another incarnation of the bus begins another such section in the same file.
+ * Pure: no system call.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What a section says at its beginning. */
+struct capfile_section {
+	const uint8_t *prologue; /* prologue_len bytes as ncp_prologue() gives them */
+	uint32_t prologue_len;
+	const char *bus;
+	uint64_t epoch, incarnation;
+	uint64_t first_seq;  /* number of the first frame */
+	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint64_t window;     /* see struct pcapng_file */
+};
+
+/* capfile_section_max - bytes that suffice for a section's head. */
+size_t capfile_section_max(uint32_t prologue_len, uint32_t align);
+
+/*
+ * capfile_section - write a section's head.
+ *
+ *   out    capfile_section_max() bytes
+ *   at     offset in the file where it will stand, a multiple of 4
+ *   position  ring position of what follows; the head ends congruent to it modulo align
+ *   align  a power of two >= 4.  A head at offset 0 is at least so long: the first page, which is
+ *          rewritten, holds nothing but the head
+ *   file_off  out: offset of the file block within the head
+ *
+ * Returns the length, or -EBADMSG (the prologue does not begin with a whole Section Header).
+ */
+long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at, uint64_t position,
+		     uint32_t align, size_t *file_off) __attribute__((warn_unused_result));
+
+/*
+ * capfile_update - rewrite what a file block says of the file's state.
+ *
+ *   block  the whole block, in place
+ *
+ * Returns 0, -EBADMSG (that is no file block).
+ */
+int capfile_update(uint8_t *block, size_t len, uint64_t verified, bool complete)
+	__attribute__((warn_unused_result));
+
+/*
+ * capfile_find - the file block in the beginning of a file.
+ *
+ *   page  len bytes from offset 0
+ *
+ * Returns its offset, or -EBADMSG (not a file of ncp-dump of this byte order).
+ */
+long capfile_find(const uint8_t *page, size_t len) __attribute__((warn_unused_result));
+
+/*
+ * capfile_name - the name of file number n of a series, as tcpdump -C numbers them: PATH, PATH1,
+ * PATH2...
+ *
+ * Returns 0, -ENAMETOOLONG.
+ */
+int capfile_name(char *out, size_t cap, const char *path, uint64_t n)
+	__attribute__((warn_unused_result));
+
+/* capfile_number - which number of the series of path a file is; UINT64_MAX: it is not of it. */
+uint64_t capfile_number(const char *path, const char *file);
+
+#endif

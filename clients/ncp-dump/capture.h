@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* capture.h - from a bus to a file or to lines: the loop, and when it ends. */
+#ifndef CAPTURE_H
+#define CAPTURE_H
+
+#include <ncpbus.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ledger.h"
+#include "options.h"
+#include "show.h"
+#include "store.h"
+
+/* What signal handlers ask for. */
+struct capture_signals {
+	volatile sig_atomic_t stop;  /* write what is published by now, then end */
+	volatile sig_atomic_t stats; /* say where we are */
+	volatile sig_atomic_t flush;
+};
+
+struct capture {
+	const struct dump_options *o;
+	struct capture_signals *signals;
+	struct ncp_client *c;
+	const char *bus;
+	struct ledger ledger;
+	bool store_open;
+	struct store store;
+	struct show show;
+
+	bool straight;	/* whole spans, no look at single frames */
+	bool window_due; /* the first frame given begins the window */
+	bool reattach_due; /* a new section, once the client has moved on */
+	bool unwell;	/* the last state told was none to stay in */
+	bool ended;	/* the bus will give no more */
+	bool reader_gone; /* of the pipe or terminal we write to */
+
+	bool limited;	/* end before frame limit_seq of limit_incarnation */
+	uint64_t limit_seq, limit_incarnation;
+	uint64_t to_ns;	/* --to TIME, as long as the frame it means has not come; else 0 */
+	uint64_t deadline_ns; /* -a duration, CLOCK_MONOTONIC; UINT64_MAX: none */
+
+	uint64_t from_missing_ns; /* asked for, and no longer in the ring */
+	uint32_t reattached;
+	uint64_t drops; /* kernel drops in windows that ended */
+	uint64_t drops_first, drops_now; /* the header's count in the present one */
+};
+
+/*
+ * capture_begin - place the client, open file or output, set the limits.
+ *
+ *   c       attached at the newest frame
+ *   resume  what the state file says; NULL: begin at --from
+ *
+ * Says what went wrong.  Returns EXIT_DONE (go on), or the exit status.
+ */
+int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_client *c,
+		  const char *bus, struct capture_signals *signals, const struct state *resume);
+
+/* capture_run - until the end.  Says what went wrong.  Returns EXIT_DONE or EXIT_FAILED. */
+int capture_run(struct capture *cap);
+
+/* capture_report - the summary: a line, or an object with --json (f: where to). */
+void capture_report(struct capture *cap, FILE *json);
+
+void capture_end(struct capture *cap);
+
+#endif

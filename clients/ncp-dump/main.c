@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c - ncp-dump: writes the frames of a capture bus to a file, or prints them. */
+#include <errno.h>
+#include <ncpbus.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "capture.h"
+#include "options.h"
+#include "util/message.h"
+
+#define LIST_MAX 256
+
+static struct capture_signals signals;
+static volatile sig_atomic_t interrupts;
+
+static void on_stop(int sig)
+{
+	/* The second Ctrl-C ends at once: the file is then as a kill leaves it. */
+	if (sig == SIGINT && interrupts++)
+		_exit(EXIT_FAILED);
+	signals.stop = 1;
+}
+
+static void on_request(int sig)
+{
+	if (sig == SIGUSR1)
+		signals.stats = 1;
+	else
+		signals.flush = 1;
+}
+
+static void signals_setup(void)
+{
+	/* No SA_RESTART: waits end, and the loop looks. */
+	struct sigaction stop = { .sa_handler = on_stop }, ask = { .sa_handler = on_request },
+			 ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGHUP, &stop, NULL);
+	sigaction(SIGUSR1, &ask, NULL);
+	sigaction(SIGUSR2, &ask, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+static int list(const struct dump_options *o)
+{
+	static struct ncp_bus_name names[LIST_MAX];
+	int n = ncp_list(o->dir, names, LIST_MAX);
+
+	if (n < 0)
+		return message_error(EXIT_FAILED, "the list of busses", ncp_strerror(n), NULL);
+	for (int i = 0; i < n && i < LIST_MAX; i++) {
+		struct ncp_options a = { .size = sizeof(a), .flags = NCP_NO_REGISTRY,
+					 .from = NCP_WHERE_INIT, .dir = o->dir,
+					 .trust_owner = o->trust };
+		struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+		struct ncp_client *c;
+		int r = ncp_attach(&c, names[i].name, &a);
+
+		if (r == 0)
+			r = ncp_bus_info(c, &info);
+		printf("%d.%s [%s]\n", i + 1, names[i].name,
+		       r < 0 ? ncp_strerror(r) : ncp_state_name(info.state));
+		ncp_detach(c);
+	}
+	return fflush(stdout) ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* The only bus there is.  0: out holds it; else the exit status. */
+static int only_bus(const struct dump_options *o, char out[64])
+{
+	static struct ncp_bus_name names[LIST_MAX];
+	char all[MESSAGE_CAP] = "";
+	int n;
+
+	for (;;) {
+		n = ncp_list(o->dir, names, LIST_MAX);
+		if (n || !o->wait || signals.stop)
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = 250000000 }, NULL);
+	}
+	if (n < 0)
+		return message_error(EXIT_FAILED, "the list of busses", ncp_strerror(n), NULL);
+	if (n == 0)
+		return message_error(EXIT_NO_BUS, "no bus", "there is none on this host",
+				     "start one with ncp-producer, or wait for it with --wait");
+	if (n == 1) {
+		strcpy(out, names[0].name);
+		return EXIT_DONE;
+	}
+	for (int i = 0; i < n && i < LIST_MAX; i++) {
+		size_t len = strlen(all);
+
+		snprintf(all + len, sizeof(all) - len, "%s%.63s", i ? ", " : "", names[i].name);
+	}
+	return message_error(EXIT_USAGE, "which bus", MESSAGE_TEXT("there are %s", all),
+			     "name one with -i");
+}
+
+/* Attach, waiting for the bus with --wait, and for one that is just being made a second anyway. */
+static int attach(const struct dump_options *o, const char *bus, struct ncp_client **c)
+{
+	char error[256] = "";
+	struct ncp_options a = NCP_OPTIONS_INIT;
+	int r, tries = 0;
+
+	a.dir = o->dir;
+	a.trust_owner = o->trust;
+	a.name = "ncp-dump";
+	a.error = error;
+	a.error_cap = sizeof(error);
+	if (o->reliable)
+		a.flags = NCP_RELIABLE | NCP_HOLD;
+	for (;;) {
+		r = ncp_attach(c, bus, &a);
+		bool yet = r == NCP_ENOBUS || r == NCP_ENOTREADY;
+
+		if (!yet || signals.stop || (!o->wait && (r == NCP_ENOBUS || ++tries > 20)))
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = o->wait ? 250000000 : 50000000 }, NULL);
+	}
+	if (r == 0)
+		return EXIT_DONE;
+	return message_error(r == NCP_ENOBUS ? EXIT_NO_BUS :
+			     r == NCP_ENAME  ? EXIT_USAGE :
+					       EXIT_FAILED,
+			     MESSAGE_TEXT("bus %s", bus), *error ? error : ncp_strerror(r),
+			     r == NCP_ENOBUS	   ? "see -D for those there are, or use --wait" :
+			     r == NCP_EFOREIGN ? "trust its owner with --trust-owner" :
+			     r == NCP_EACCESS  ? "become a member of the bus's group" :
+						     NULL);
+}
+
+/* The state of the last run, and its file cut to what it says.  0, 1 (there is none), or < 0 after
+ * saying why not. */
+static int resume(const struct dump_options *o, const char *bus, struct state *s)
+{
+	const char *why = NULL;
+	int r = state_load(o->resume, s, &why);
+
+	if (r == 0)
+		return 1;
+	if (r > 0 && strcmp(s->bus, bus)) {
+		message_error(EXIT_FAILED, MESSAGE_TEXT("state %s", o->resume),
+			      MESSAGE_TEXT("it is of bus %s", s->bus),
+			      "use one state file for each bus");
+		return -1;
+	}
+	if (r < 0) {
+		message_error(EXIT_FAILED, MESSAGE_TEXT("state %s", o->resume),
+			      why && r == -EBADMSG ? why : ncp_strerror(r),
+			      "name another, or remove it to begin anew");
+		return -1;
+	}
+	r = state_cut(s);
+	if (r == -ENOENT || r == -ENODATA || r == -EBADMSG) {
+		message_note(s->file,
+			     r == -ENOENT  ? "it has gone" :
+			     r == -ENODATA ? "it is shorter than the state says" :
+					     "it is no longer a file of ncp-dump",
+			     "left alone; the capture goes on in the next file");
+	} else if (r < 0) {
+		message_error(EXIT_FAILED, s->file, ncp_strerror(r), NULL);
+		return -1;
+	}
+	return 0;
+}
+
+static int run(const struct dump_options *o, FILE *json)
+{
+	char bus[64];
+	struct ncp_client *c = NULL;
+	struct capture cap;
+	struct ledger_sum sum;
+	struct state state;
+	int r, status;
+
+	if (o->write && !strcmp(o->write, "-") && isatty(STDOUT_FILENO))
+		return message_error(EXIT_USAGE, "-w -", "standard output is a terminal",
+				     "redirect it to a file or a pipe");
+	if (o->bus && strlen(o->bus) >= sizeof(bus))
+		return message_error(EXIT_USAGE, MESSAGE_TEXT("bus %s", o->bus),
+				     ncp_strerror(NCP_ENAME), NULL);
+	if (o->bus)
+		strcpy(bus, o->bus);
+	status = o->bus ? EXIT_DONE : only_bus(o, bus);
+	if (status == EXIT_DONE)
+		status = attach(o, bus, &c);
+	if (status != EXIT_DONE)
+		return status;
+	r = o->resume ? resume(o, bus, &state) : 1;
+	if (r < 0) {
+		ncp_detach(c);
+		return EXIT_FAILED;
+	}
+	status = capture_begin(&cap, o, c, bus, &signals, r == 0 ? &state : NULL);
+	if (status == EXIT_DONE) {
+		status = capture_run(&cap);
+		capture_report(&cap, json);
+		ledger_sum(&cap.ledger, &sum);
+		if (status == EXIT_DONE && o->strict && (sum.lost || sum.unknown))
+			status = EXIT_LOST;
+	}
+	capture_end(&cap);
+	ncp_detach(c);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct dump_options o;
+	struct timespec now;
+	FILE *json = NULL;
+	int status;
+
+	message_setup("ncp-dump");
+	clock_gettime(CLOCK_REALTIME, &now);
+	enum options_result parsed = dump_options_parse(
+		&o, argc, argv, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	if (parsed != OPTIONS_RUN)
+		return parsed == OPTIONS_SHOWN ? EXIT_DONE : EXIT_USAGE;
+	if (o.json) {
+		json = strcmp(o.json, "-") ? fopen(o.json, "we") : stderr;
+		if (!json) {
+			status = message_error(EXIT_FAILED, o.json, ncp_strerror(-errno), NULL);
+			goto out;
+		}
+		message_json(json);
+	}
+	signals_setup();
+	status = o.list ? list(&o) : run(&o, json);
+	message_json(NULL);
+	if (json && json != stderr && fclose(json))
+		status = message_error(EXIT_FAILED, o.json, ncp_strerror(-errno), NULL);
+out:
+	free(o.filter);
+	return status;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* options.c - ncp-dump's command line. */
+#include "options.h"
+
+#include <errno.h>
+#include <ncpbus.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/file.h"
+#include "util/message.h"
+#include "util/parse.h"
+#include "util/timetext.h"
+
+#define SECOND UINT64_C(1000000000)
+#define IOBUF UINT64_C(1048576)
+#define IOBUF_MIN UINT64_C(65536)
+#define IOBUF_MAX UINT64_C(16777216)
+#define FILTER_MAX (1u << 20)
+
+/* What the calls of the table write to; now is the same for all of them. */
+struct parsing {
+	struct dump_options *o;
+	const char *expr, *file; /* -f, -F */
+	uint64_t now_ns;
+};
+
+int dump_where_parse(const char *s, bool to, uint64_t now_ns, struct dump_where *w)
+{
+	int r = 0;
+
+	if (!to && !strcmp(s, "oldest")) {
+		w->kind = WHERE_OLDEST;
+	} else if (!strcmp(s, to ? "now" : "latest")) {
+		w->kind = WHERE_LATEST;
+	} else if (!strncmp(s, "seq:", 4)) {
+		w->kind = WHERE_SEQ;
+		r = parse_u64(s + 4, 0, UINT64_MAX - 1, &w->value);
+	} else if (!to && *s == '-') {
+		w->kind = WHERE_AGO;
+		r = parse_duration(s + 1, SECOND, &w->value);
+	} else {
+		w->kind = WHERE_TIME;
+		r = timetext_parse(s, now_ns, &w->value);
+	}
+	return r;
+}
+
+static int on_where(struct parsing *p, const char *s, bool to, struct dump_where *w,
+		    const char **why)
+{
+	int r = dump_where_parse(s, to, p->now_ns, w);
+
+	*why = r == -ERANGE ? "out of range" :
+	       to	    ? "not now, seq:N or a time" :
+			      "not oldest, latest, seq:N, -DURATION or a time";
+	return r;
+}
+
+static int on_from(void *target, const char *s, const char **why)
+{
+	struct parsing *p = target;
+
+	return on_where(p, s, false, &p->o->from, why);
+}
+
+static int on_to(void *target, const char *s, const char **why)
+{
+	struct parsing *p = target;
+
+	return on_where(p, s, true, &p->o->to, why);
+}
+
+static int on_stop(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+
+	*why = "not duration:SECONDS, filesize:KB or packets:N";
+	if (!strncmp(s, "duration:", 9))
+		return parse_duration(s + 9, SECOND, &o->duration_ns);
+	if (!strncmp(s, "filesize:", 9))
+		return parse_size(s + 9, 1000, &o->file_size);
+	if (!strncmp(s, "packets:", 8))
+		return parse_u64(s + 8, 1, UINT64_MAX - 1, &o->count);
+	return -EINVAL;
+}
+
+static int on_direction(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+
+	*why = "not in, out or inout";
+	o->direction = !strcmp(s, "in") ? NCP_INBOUND : !strcmp(s, "out") ? NCP_OUTBOUND : 0;
+	return o->direction || !strcmp(s, "inout") ? 0 : -EINVAL;
+}
+
+static int on_sync(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+
+	*why = "not none, close or a number of seconds";
+	o->sync = !strcmp(s, "none") ? SYNC_NONE : !strcmp(s, "close") ? SYNC_CLOSE : SYNC_EVERY;
+	if (o->sync != SYNC_EVERY)
+		return 0;
+	int r = parse_duration(s, SECOND, &o->sync_ns);
+	return r == 0 && o->sync_ns == 0 ? -EINVAL : r;
+}
+
+static int on_writer(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+
+	*why = "not auto, uring or pwrite";
+	o->writer = !strcmp(s, "uring")	 ? OUTFILE_URING :
+		    !strcmp(s, "pwrite") ? OUTFILE_PWRITE :
+					   OUTFILE_AUTO;
+	return o->writer != OUTFILE_AUTO || !strcmp(s, "auto") ? 0 : -EINVAL;
+}
+
+static int usage(const char *what, const char *why, const char *todo)
+{
+	message_error(EXIT_USAGE, what, why, todo);
+	return OPTIONS_BAD;
+}
+
+/* All words, by blanks. */
+static char *join(char **words, int n)
+{
+	size_t len = 1;
+	char *s, *p;
+
+	for (int i = 0; i < n; i++)
+		len += strlen(words[i]) + 1;
+	s = malloc(len);
+	if (!s)
+		return NULL;
+	p = s;
+	for (int i = 0; i < n; i++) {
+		if (i)
+			*p++ = ' ';
+		p = stpcpy(p, words[i]);
+	}
+	*p = '\0';
+	return s;
+}
+
+/* The filter comes from one of three places. */
+static int take_filter(struct parsing *p, char **words, int n)
+{
+	size_t len;
+	int r;
+
+	if ((p->expr != NULL) + (p->file != NULL) + (n > 0) > 1)
+		return usage("filter", "given twice",
+			     "use one of -f EXPR, -F FILE and words at the end");
+	if (p->file) {
+		r = file_read(p->file, FILTER_MAX, &p->o->filter, &len);
+		if (r < 0)
+			return usage(MESSAGE_TEXT("filter file %s", p->file), ncp_strerror(r), NULL);
+		return OPTIONS_RUN;
+	}
+	if (p->expr)
+		p->o->filter = strdup(p->expr);
+	else if (n)
+		p->o->filter = join(words, n);
+	else
+		return OPTIONS_RUN;
+	return p->o->filter ? OPTIONS_RUN : usage("filter", ncp_strerror(-ENOMEM), NULL);
+}
+
+static int check(const struct dump_options *o)
+{
+	if (o->snapshot && (o->from.kind || o->to.kind))
+		return usage("--snapshot with --from or --to",
+			     "it means --from oldest --to now", "leave one of them out");
+	if (o->resume && (!o->write || !strcmp(o->write, "-")))
+		return usage("--resume", "there is no file to resume", "name one with -w");
+	if (o->resume && o->snapshot)
+		return usage("--resume with --snapshot", "a snapshot begins at the oldest frame",
+			     "leave one of them out");
+	if (o->file_size && !o->write)
+		return usage("-a filesize:", "no file is written", "name one with -w");
+	if (o->write && !*o->write)
+		return usage("-w", "an empty name", "name a file, or - for stdout");
+	return OPTIONS_RUN;
+}
+
+enum options_result dump_options_parse(struct dump_options *o, int argc, char **argv,
+				       uint64_t now_ns)
+{
+	struct parsing p = { .o = o, .now_ns = now_ns };
+	bool ignored; /* what tcpdump needs it for does not happen here */
+	const struct option_row rows[] = {
+		{ .name = "interface", .letter = 'i', .type = OPTION_STRING, .target = &o->bus,
+		  .arg = "BUS", .help = "the bus to read; without it, the only one there is" },
+		{ .name = "list-interfaces", .letter = 'D', .type = OPTION_FLAG,
+		  .target = &o->list, .help = "list the busses of this host, then leave" },
+		{ .name = "write", .letter = 'w', .type = OPTION_STRING, .target = &o->write,
+		  .arg = "FILE", .help = "write pcapng to FILE, - for stdout; without it, print one "
+		  "line a frame" },
+		{ .help = "Which frames" },
+		{ .letter = 'f', .name = "filter", .type = OPTION_STRING, .target = &p.expr,
+		  .arg = "EXPR", .help = "only frames that match, see pcap-filter(7); as words at "
+		  "the end too" },
+		{ .letter = 'F', .name = "filter-file", .type = OPTION_STRING, .target = &p.file,
+		  .arg = "FILE", .help = "read the filter from FILE" },
+		{ .letter = 'Q', .name = "direction", .type = OPTION_CALL, .target = &p,
+		  .arg = "in|out|inout", .call = on_direction, .help = "only this direction" },
+		{ .letter = 's', .name = "snapshot-length", .type = OPTION_U64,
+		  .target = &o->snaplen, .arg = "N", .max = 262144,
+		  .help = "at most N bytes of each frame; 0: all" },
+		{ .help = "From where, how far" },
+		{ .name = "from", .type = OPTION_CALL, .target = &p, .arg = "WHERE",
+		  .call = on_from, .help = "begin at oldest, latest (if not given), seq:N, "
+		  "-DURATION (-60s) or a time" },
+		{ .name = "to", .type = OPTION_CALL, .target = &p, .arg = "WHERE", .call = on_to,
+		  .help = "end at now, before frame seq:N, or after the last frame of a time" },
+		{ .name = "snapshot", .type = OPTION_FLAG, .target = &o->snapshot,
+		  .help = "--from oldest --to now: what the ring holds" },
+		{ .name = "count", .letter = 'c', .type = OPTION_U64, .target = &o->count,
+		  .arg = "N", .min = 1, .help = "end after N frames" },
+		{ .letter = 'a', .name = "autostop", .type = OPTION_CALL, .target = &p,
+		  .arg = "WHEN", .call = on_stop,
+		  .help = "end at duration:SECONDS, filesize:KB or packets:N" },
+		{ .name = "wait", .type = OPTION_FLAG, .target = &o->wait,
+		  .help = "wait for the bus if there is none yet" },
+		{ .name = "exit-on-close", .type = OPTION_FLAG, .target = &o->exit_on_close,
+		  .help = "end also when the producer stops, dies or is replaced" },
+		{ .name = "reliable", .type = OPTION_FLAG, .target = &o->reliable,
+		  .help = "have the producer wait for what is not written yet; needs a bus that is "
+		  "--reliable" },
+		{ .help = "The file" },
+		{ .name = "resume", .type = OPTION_STRING, .target = &o->resume, .arg = "STATEFILE",
+		  .help = "go on where the last run's STATEFILE says, and keep it" },
+		{ .name = "no-clobber", .type = OPTION_FLAG, .target = &o->no_clobber,
+		  .help = "do not overwrite FILE" },
+		{ .name = "sync", .type = OPTION_CALL, .target = &p, .arg = "WHEN", .call = on_sync,
+		  .help = "make it durable: none, close (if not given), or every so many seconds" },
+		{ .name = "writer", .type = OPTION_CALL, .target = &p, .arg = "auto|uring|pwrite",
+		  .call = on_writer, .help = "how it is written; auto: io_uring where it is allowed" },
+		{ .name = "iobuf", .type = OPTION_SIZE, .target = &o->iobuf, .arg = "SIZE",
+		  .min = IOBUF_MIN, .max = IOBUF_MAX, .help = "bytes of one write; 1M if not given" },
+		{ .name = "packet-buffered", .letter = 'U', .type = OPTION_FLAG,
+		  .target = &o->packet_buffered,
+		  .help = "hand frames on as soon as there is no further one" },
+		{ .name = "line-buffered", .letter = 'l', .type = OPTION_FLAG,
+		  .target = &o->line_buffered, .help = "the same for printed lines" },
+		{ .help = "Reports" },
+		{ .name = "json", .type = OPTION_STRING, .target = &o->json, .arg = "FILE",
+		  .otherwise = "-", .help = "the summary and errors as JSON, on stderr or in FILE" },
+		{ .name = "strict", .type = OPTION_FLAG, .target = &o->strict,
+		  .help = "exit with 4 if frames were lost" },
+		{ .letter = 'q', .name = "quiet", .type = OPTION_FLAG, .target = &o->quick,
+		  .help = "say nothing but errors" },
+		{ .help = "Where busses are" },
+		{ .name = "dir", .type = OPTION_STRING, .target = &o->dir, .arg = "DIR",
+		  .help = "their directory; $NCP_DIR, else /dev/shm" },
+		{ .name = "trust-owner", .type = OPTION_STRING, .target = &o->trust,
+		  .arg = "USER,...", .help = "believe busses of these users too; $NCP_TRUST" },
+		{ .help = "Accepted without effect, as nothing is looked up, checked or switched" },
+		{ .letter = 'n', .type = OPTION_FLAG, .target = &ignored, .help = "no names" },
+		{ .letter = 'K', .name = "dont-verify-checksums", .type = OPTION_FLAG,
+		  .target = &ignored, .help = "no checksums" },
+		{ .letter = 'p', .name = "no-promiscuous-mode", .type = OPTION_FLAG,
+		  .target = &ignored, .help = "the producer decides that" },
+		{ 0 },
+	};
+	const struct options table = {
+		.program = "ncp-dump",
+		.version = NCP_VERSION,
+		.usage = "[-i BUS] [-w FILE] [options] [filter expression]\n-D",
+		.purpose = "Writes the frames of a capture bus to a file, or prints them.",
+		.rows = rows,
+	};
+	int n_words;
+
+	*o = (struct dump_options){ .sync = SYNC_CLOSE, .iobuf = IOBUF };
+	enum options_result r = options_parse(&table, argc, argv, &n_words);
+	if (r == OPTIONS_RUN)
+		r = check(o);
+	if (r == OPTIONS_RUN)
+		r = take_filter(&p, argv + 1, n_words);
+	if (r != OPTIONS_RUN)
+		return r;
+	if (o->snapshot) {
+		o->from.kind = WHERE_OLDEST;
+		o->to.kind = WHERE_LATEST;
+	}
+	o->iobuf = (o->iobuf + 4095) & ~UINT64_C(4095);
+	if (o->snaplen >= 262144)
+		o->snaplen = 0;
+	return r;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* options.h - ncp-dump's command line. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "outfile.h"
+#include "util/options.h"
+
+/* A place in a bus, as --from and --to say it. */
+enum dump_where_kind {
+	WHERE_NONE = 0,
+	WHERE_OLDEST,
+	WHERE_LATEST, /* --from latest, --to now */
+	WHERE_SEQ,    /* value: frame number */
+	WHERE_AGO,    /* value: ns */
+	WHERE_TIME,   /* value: ns since 1970 UTC */
+};
+
+struct dump_where {
+	enum dump_where_kind kind;
+	uint64_t value;
+};
+
+enum dump_sync { SYNC_NONE, SYNC_CLOSE, SYNC_EVERY };
+
+struct dump_options {
+	const char *bus;	/* NULL: the only one there is */
+	bool list;
+	const char *write;	/* NULL: print */
+	char *filter;		/* NULL: none; by malloc */
+	uint64_t count;		/* 0: no limit */
+	uint64_t duration_ns;	/* 0: no limit */
+	uint64_t file_size;	/* 0: no limit */
+	struct dump_where from, to;
+	bool snapshot;
+	uint64_t snaplen;	/* 0: whole frames */
+	uint32_t direction;	/* 0: both, NCP_INBOUND, NCP_OUTBOUND */
+	const char *resume;	/* state file */
+	enum dump_sync sync;
+	uint64_t sync_ns;	/* of SYNC_EVERY */
+	enum outfile_writer writer;
+	uint64_t iobuf;
+	const char *json;	/* NULL: no; "-": stderr */
+	const char *dir, *trust;
+	bool no_clobber, wait, exit_on_close, reliable, strict;
+	bool quick, packet_buffered, line_buffered;
+};
+
+/*
+ * dump_options_parse - parse and check a command line; see options_parse().
+ *
+ *   now_ns  CLOCK_REALTIME: what "12:30" means
+ *
+ * On OPTIONS_RUN o->filter is the caller's to free.
+ */
+enum options_result dump_options_parse(struct dump_options *o, int argc, char **argv,
+				       uint64_t now_ns) __attribute__((warn_unused_result));
+
+/*
+ * dump_where_parse - parse an argument of --from (or of --to).
+ *
+ * Returns 0, -EINVAL, -ERANGE.
+ */
+int dump_where_parse(const char *s, bool to, uint64_t now_ns, struct dump_where *w)
+	__attribute__((warn_unused_result));
+
+#endif

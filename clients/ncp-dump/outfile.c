@@ -1,0 +1,792 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* outfile.c - one file being written: spans straight from the ring, other bytes through buffers. */
+#include "outfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "outfile_impl.h"
+#include "util/file.h"
+#include "util/pcapng.h"
+
+#define PAGE OUTFILE_PAGE
+/* Marks of one run stand at least so far apart: they bound how much a gap takes beside what is torn,
+ * and their number bounds the memory. */
+#define MARK_EVERY (32u << 10)
+#define TMPFS 0x01021994 /* statfs f_type; linux/magic.h */
+#define RAMFS 0x858458f6
+
+/* --- marks ------------------------------------------------------------------------------------ */
+
+int outfile_fail(struct outfile *f, int error, uint64_t off)
+{
+	if (!f->error)
+		f->error = error;
+	if (off < f->fail_off)
+		f->fail_off = off;
+	return f->error;
+}
+
+/* Everything below the result is in the file, and was whole when it was read. */
+static uint64_t complete_below(const struct outfile *f)
+{
+	uint64_t off = f->end;
+
+	if (f->pend.len && f->pend.off < off)
+		off = f->pend.off;
+	if (f->cur >= 0 && f->cur_done < f->cur_len && f->cur_off + f->cur_done < off)
+		off = f->cur_off + f->cur_done;
+	for (uint32_t i = 0; i < f->depth; i++)
+		if (f->slot[i].busy && f->slot[i].off < off)
+			off = f->slot[i].off;
+	for (size_t i = 0; i < f->n_torn; i++)
+		if (f->torn[i].from < off)
+			off = f->torn[i].from;
+	return f->fail_off < off ? f->fail_off : off;
+}
+
+static void marks_advance(struct outfile *f)
+{
+	uint64_t off = complete_below(f);
+
+	while (f->first_mark + 1 < f->n_marks && f->mark[f->first_mark + 1].off <= off)
+		f->first_mark++;
+}
+
+static int mark(struct outfile *f, uint64_t position, uint64_t seq)
+{
+	struct outfile_mark m = { f->end, position, seq, f->frames };
+	struct outfile_mark *last = &f->mark[f->n_marks - 1];
+
+	if (f->n_marks - f->first_mark >= 3 && position != OUTFILE_NOWHERE &&
+	    last->position != OUTFILE_NOWHERE && last[-1].position != OUTFILE_NOWHERE &&
+	    m.off - last[-1].off < MARK_EVERY) {
+		*last = m;
+		return 0;
+	}
+	if (f->n_marks == f->cap_marks && f->first_mark > f->cap_marks / 2) {
+		f->n_marks -= f->first_mark;
+		memmove(f->mark, f->mark + f->first_mark, f->n_marks * sizeof(*f->mark));
+		f->first_mark = 0;
+	}
+	if (f->n_marks == f->cap_marks) {
+		void *more = realloc(f->mark, 2 * f->cap_marks * sizeof(*f->mark));
+
+		if (!more)
+			return outfile_fail(f, -ENOMEM, f->end);
+		f->mark = more;
+		f->cap_marks *= 2;
+	}
+	f->mark[f->n_marks++] = m;
+	return 0;
+}
+
+/* --- writes ----------------------------------------------------------------------------------- */
+
+/* Take note of one write that is over.  1, 0 (none), < 0: the error, remembered. */
+static int reap(struct outfile *f, bool wait)
+{
+	struct out_done d;
+	int r = f->ops->reap(f->out, wait, &d);
+
+	if (r < 0)
+		return outfile_fail(f, r, 0);
+	if (r == 0)
+		return 0;
+	struct outfile_slot *s = &f->slot[d.tag];
+	s->busy = false;
+	f->under_way -= s->len;
+	if (d.result < 0) {
+		outfile_fail(f, d.result, s->off);
+		return 1;
+	}
+	f->written += s->len;
+	if (s->position != OUTFILE_NOWHERE) {
+		f->straight += s->len;
+		/* The second net: the kernel has read these bytes by now. */
+		if (!f->bus.intact(f->bus.arg, s->position)) {
+			r = outfile_torn(f, s->off, s->off + s->len);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 1;
+}
+
+/* A slot that is neither under way nor being filled. */
+static int take_slot(struct outfile *f)
+{
+	for (;;) {
+		for (uint32_t i = 0; i < f->depth; i++)
+			if (!f->slot[i].busy && (int)i != f->cur)
+				return (int)i;
+		int r = reap(f, true);
+		if (r < 0)
+			return r;
+		if (f->error)
+			return f->error;
+	}
+}
+
+static int submit(struct outfile *f, int i, const uint8_t *buf, size_t len, uint64_t off,
+		  uint64_t position)
+{
+	struct outfile_slot *s = &f->slot[i];
+	struct out_write w = { .buf = buf, .len = len, .off = f->stream ? OUT_NEXT : off,
+			       .tag = (uint32_t)i };
+	int r = f->ops->submit(f->out, &w);
+
+	if (r < 0)
+		return outfile_fail(f, r, off);
+	*s = (struct outfile_slot){ s->buf, off, len, position, true };
+	f->under_way += len;
+	if (off + len > f->physical)
+		f->physical = off + len;
+	return 0;
+}
+
+static int wait_slot(struct outfile *f, int i)
+{
+	while (f->slot[i].busy) {
+		int r = reap(f, true);
+
+		if (r < 0)
+			return r;
+	}
+	return f->error;
+}
+
+/* Could the producer come here while a write is under way?  Then it is copied first. */
+static bool is_near(const struct outfile *f, uint64_t position)
+{
+	uint64_t room = f->bus.ring_size / 4 + f->under_way + f->pend.len;
+
+	return !f->bus.intact(f->bus.arg, position > room ? position - room : 0);
+}
+
+/* Hand the first n bytes in waiting, whole pages, to the writer. */
+static int send_pend(struct outfile *f, size_t n)
+{
+	while (n) {
+		size_t k = n < f->iobuf ? n : f->iobuf;
+		const uint8_t *from = f->pend.data;
+		uint64_t position = f->pend.position;
+		int r, i = take_slot(f);
+
+		if (i < 0)
+			return i;
+		if (is_near(f, position)) {
+			memcpy(f->slot[i].buf, from, k);
+			if (!f->bus.intact(f->bus.arg, position)) {
+				r = outfile_torn(f, f->pend.off, f->pend.off + k);
+				if (r < 0)
+					return r;
+			}
+			from = f->slot[i].buf;
+			position = OUTFILE_NOWHERE;
+		}
+		r = submit(f, i, from, k, f->pend.off, position);
+		if (r < 0)
+			return r;
+		f->pend.data += k;
+		f->pend.position += k;
+		f->pend.off += k;
+		f->pend.len -= k;
+		n -= k;
+	}
+	return 0;
+}
+
+/* Hand the whole pages of the buffer to the writer; what is left begins the next one. */
+static int send_cur(struct outfile *f)
+{
+	size_t n = f->cur < 0 ? 0 : f->cur_len & ~(size_t)(f->align - 1), left = f->cur_len - n;
+	int i = f->cur, next = -1, r = 0;
+
+	if (n == 0)
+		return 0;
+	if (left) {
+		next = take_slot(f);
+		if (next < 0)
+			return next;
+		memcpy(f->slot[next].buf, f->slot[i].buf + n, left);
+	}
+	/* More than one write's worth is written in turn: what a kill leaves unfinished is
+	 * bounded by depth times iobuf. */
+	for (size_t done = 0; done < n && r == 0;) {
+		size_t k = n - done < f->iobuf ? n - done : f->iobuf;
+
+		r = wait_slot(f, i);
+		if (r == 0)
+			r = submit(f, i, f->slot[i].buf + done, k, f->cur_off + done,
+				   OUTFILE_NOWHERE);
+		done += k;
+	}
+	f->cur = next;
+	f->cur_off += n;
+	f->cur_len = left;
+	f->cur_done = f->cur_done > n ? f->cur_done - n : 0;
+	return r;
+}
+
+/* Append to the buffer.  pend is empty; the caller counts. */
+static int copy_in(struct outfile *f, const uint8_t *bytes, size_t len)
+{
+	int r;
+
+	if (f->cur_len + len > f->iobuf) {
+		r = send_cur(f);
+		if (r < 0)
+			return r;
+	}
+	if (f->cur < 0) {
+		r = take_slot(f);
+		if (r < 0)
+			return r;
+		f->cur = r;
+		f->cur_off = f->end;
+		f->cur_len = f->cur_done = 0;
+	}
+	if (len)
+		memcpy(f->slot[f->cur].buf + f->cur_len, bytes, len);
+	f->cur_len += len;
+	f->end += len;
+	return 0;
+}
+
+/* Take back the last len bytes of the buffer. */
+static void copy_undo(struct outfile *f, size_t len)
+{
+	f->cur_len -= len;
+	f->end -= len;
+	if (f->cur_len == 0)
+		f->cur = -1;
+}
+
+/* What waits in the ring goes to the writer; the rest of a page into the buffer. */
+static int end_pend(struct outfile *f)
+{
+	uint64_t position;
+	size_t left;
+	int r;
+
+	if (f->pend.len == 0)
+		return 0;
+	left = f->pend.len & (f->align - 1);
+	r = send_pend(f, f->pend.len - left);
+	if (r < 0)
+		return r;
+	position = f->pend.position;
+	f->pend.len = 0;
+	if (left == 0)
+		return 0;
+	f->end -= left;
+	r = copy_in(f, f->pend.data, left);
+	if (r == 0 && !f->bus.intact(f->bus.arg, position))
+		r = outfile_torn(f, f->end - left, f->end);
+	return r;
+}
+
+int outfile_rest(struct outfile *f)
+{
+	int r = end_pend(f);
+
+	if (r == 0)
+		r = send_cur(f);
+	while (r == 0 && f->under_way)
+		r = reap(f, true) < 0 ? f->error : 0;
+	return r < 0 ? r : f->error;
+}
+
+/* What every public call ends with. */
+static int settled(struct outfile *f, int r)
+{
+	if (r >= 0 && f->n_torn) {
+		int e = outfile_repair(f);
+
+		if (e < 0)
+			return e;
+	}
+	return r < 0 ? r : f->error ? f->error : r;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* O_DIRECT if the file system has it, and what it asks offsets and addresses to be multiples of. */
+static void choose_direct(struct outfile *f)
+{
+	struct statx x = { 0 };
+	struct statfs fs;
+
+	f->align = 4;
+	if (fstatfs(f->fd, &fs) == 0 &&
+	    ((unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS))
+		return; /* newer kernels accept the flag there; there is nothing behind it */
+	/* A page is what sectors of 512 and of 4096 bytes want.  The ring stands at addresses
+	 * congruent to its positions modulo the page size: more than that cannot be had. */
+	if (statx(f->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &x) == 0 &&
+	    x.stx_mask & STATX_DIOALIGN &&
+	    (x.stx_dio_offset_align == 0 || x.stx_dio_offset_align > PAGE ||
+	     x.stx_dio_mem_align > PAGE))
+		return;
+	if (fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) | O_DIRECT) < 0)
+		return;
+	f->direct = true;
+	f->align = PAGE;
+}
+
+static int open_fd(struct outfile *f, const struct outfile_options *o)
+{
+	struct stat st;
+	int flags = O_RDWR | O_CREAT;
+
+	if (!strcmp(o->path, "-")) {
+		f->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+		f->stream = true;
+		return f->fd < 0 ? -errno : 0;
+	}
+	/* Opened for reading too, a FIFO would never tell that its reader has gone. */
+	if (stat(o->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		flags = O_WRONLY;
+	f->fd = open(o->path, flags | (o->exclusive ? O_CREAT | O_EXCL : 0) | O_CLOEXEC | O_NOCTTY,
+		     0640);
+	if (f->fd < 0 || fstat(f->fd, &st) < 0)
+		return -errno;
+	f->stream = !S_ISREG(st.st_mode);
+	if (!f->stream && ftruncate(f->fd, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_writer(struct outfile *f, enum outfile_writer which)
+{
+	int r;
+
+	/* A pipe has one place to write to: there is nothing to have under way at once. */
+	f->ops = which == OUTFILE_PWRITE || f->stream ? &out_pwrite : &out_uring;
+	r = f->ops->open(&f->out, f->fd, f->depth, f->align);
+	if (r < 0 && which == OUTFILE_AUTO && f->ops == &out_uring) {
+		f->forbidden = r;
+		f->ops = &out_pwrite;
+		r = f->ops->open(&f->out, f->fd, f->depth, f->align);
+	}
+	return r;
+}
+
+static void set_bus(struct outfile *f, const struct outfile_bus *bus)
+{
+	f->bus = *bus;
+	/* Little enough to stay far from tail while it waits; in a tiny ring nothing is far. */
+	f->pend_max = bus->ring_size / 32 & ~(uint64_t)(PAGE - 1);
+	if (f->pend_max > f->iobuf)
+		f->pend_max = f->iobuf;
+	if (f->pend_max < 4 * PAGE || f->stream)
+		f->pend_max = 0;
+}
+
+int outfile_open(struct outfile **out, const struct outfile_options *o,
+		 const struct outfile_bus *bus)
+{
+	struct outfile *f = calloc(1, sizeof(*f));
+	int r = -ENOMEM;
+
+	*out = NULL;
+	if (!f)
+		return r;
+	f->fd = -1;
+	f->cur = -1;
+	f->depth = o->depth;
+	f->iobuf = o->iobuf;
+	f->align = 4;
+	f->fail_off = UINT64_MAX;
+	f->cap_marks = 64;
+	f->mark = calloc(f->cap_marks, sizeof(*f->mark));
+	if (!f->mark)
+		goto fail;
+	r = open_fd(f, o);
+	if (r < 0)
+		goto fail;
+	if (!f->stream)
+		choose_direct(f);
+	set_bus(f, bus);
+	/* A whole block more than a write: what was copied can be checked before it is sent.
+	 * Memory that is never touched is never there. */
+	f->slot_cap = f->iobuf + PCAPNG_BLOCK_MAX + 4 * (size_t)f->align + PAGE;
+	f->slot_cap &= ~(size_t)(PAGE - 1);
+	f->arena_len = f->slot_cap * f->depth;
+	f->arena = mmap(NULL, f->arena_len, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (f->arena == MAP_FAILED) {
+		r = -errno;
+		f->arena = NULL;
+		goto fail;
+	}
+	for (uint32_t i = 0; i < f->depth; i++)
+		f->slot[i].buf = f->arena + i * f->slot_cap;
+	r = open_writer(f, o->writer);
+	if (r < 0)
+		goto fail;
+	*out = f;
+	return 0;
+fail:
+	outfile_close(f);
+	return r;
+}
+
+void outfile_bus(struct outfile *f, const struct outfile_bus *bus)
+{
+	set_bus(f, bus);
+}
+
+/* --- content ---------------------------------------------------------------------------------- */
+
+/* Remember what is rewritten in place, and find out whether O_DIRECT holds what it promised. */
+static int begin(struct outfile *f, size_t file_off)
+{
+	const uint8_t *buf = f->slot[f->cur].buf;
+	int r;
+
+	f->head_at = f->align > 4 ? 0 : file_off;
+	f->head_len = f->align > 4 ? f->align : PCAPNG_FILE_LEN;
+	f->head_file = file_off - f->head_at;
+	if (posix_memalign((void **)&f->head, PAGE, f->head_len))
+		return outfile_fail(f, -ENOMEM, 0);
+	memcpy(f->head, buf + f->head_at, f->head_len);
+	r = file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+	if (r == -EINVAL && f->direct) {
+		f->direct = false;
+		fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_DIRECT);
+		r = file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+	}
+	return r < 0 ? outfile_fail(f, r, 0) : 0;
+}
+
+int outfile_section(struct outfile *f, const struct capfile_section *s, uint64_t position)
+{
+	bool first = f->end == 0;
+	size_t file_off;
+	uint8_t *head;
+	long len;
+	int r = f->error;
+
+	if (r < 0)
+		return r;
+	head = malloc(capfile_section_max(s->prologue_len, f->align));
+	if (!head)
+		return outfile_fail(f, -ENOMEM, f->end);
+	len = capfile_section(head, s, f->end, position, f->align, &file_off);
+	r = len < 0 ? outfile_fail(f, (int)len, f->end) : end_pend(f);
+	if (r == 0)
+		r = copy_in(f, head, (size_t)len);
+	free(head);
+	if (r == 0 && first) {
+		f->mark[f->n_marks++] = (struct outfile_mark){ 0, OUTFILE_NOWHERE, s->first_seq, 0 };
+		if (!f->stream)
+			r = begin(f, file_off);
+	}
+	if (r == 0)
+		r = mark(f, OUTFILE_NOWHERE, s->first_seq);
+	return r < 0 ? r : outfile_flush(f);
+}
+
+int outfile_put(struct outfile *f, const void *bytes, size_t len)
+{
+	int r = f->error;
+
+	if (r == 0)
+		r = end_pend(f);
+	if (r == 0)
+		r = copy_in(f, bytes, len);
+	if (r == 0)
+		r = mark(f, OUTFILE_NOWHERE, f->mark[f->n_marks - 1].seq);
+	return settled(f, r);
+}
+
+int outfile_align(struct outfile *f, uint64_t position)
+{
+	uint8_t padding[PAGE + PCAPNG_PADDING_MIN];
+	uint32_t n = pcapng_padding_len(f->end, position, f->align);
+
+	if (n == 0)
+		return f->error;
+	return outfile_put(f, padding, pcapng_padding(padding, n));
+}
+
+int outfile_gap(struct outfile *f, uint64_t incarnation, uint64_t first, uint64_t next)
+{
+	struct pcapng_local l = { .kind = PCAPNG_GAP, .epoch = f->bus.epoch,
+				  .incarnation = incarnation, .next_seq = next };
+	struct pcapng_gap gap = { .first_seq = first };
+	uint8_t block[PCAPNG_GAP_LEN];
+	int r;
+
+	pcapng_local(block, &l, &gap, sizeof(gap), PCAPNG_GAP_LEN);
+	r = outfile_put(f, block, sizeof(block));
+	if (r == 0 && incarnation == f->bus.incarnation)
+		f->mark[f->n_marks - 1].seq = next;
+	return r;
+}
+
+/* Extend what waits in the ring, after the page that is being filled was filled up. */
+static int span_straight(struct outfile *f, const struct outfile_span *s)
+{
+	size_t head = 0;
+	int r;
+
+	if (f->pend.len == 0) {
+		head = (size_t)(-f->end & (f->align - 1));
+		r = copy_in(f, s->data, head);
+		if (r < 0)
+			return r;
+		if (head && !f->bus.intact(f->bus.arg, s->position)) {
+			copy_undo(f, head);
+			return 0;
+		}
+		if (f->cur_len == 0)
+			f->cur = -1;
+		r = send_cur(f);
+		if (r < 0)
+			return r;
+		f->pend.data = s->data + head;
+		f->pend.position = s->position + head;
+		f->pend.off = f->end;
+	} else {
+		/* The same bytes in the first of the two mappings, that it stays inside them. */
+		uint64_t mask = f->bus.ring_size - 1;
+
+		f->pend.data = s->data - f->pend.len;
+		if ((f->pend.position & mask) > (s->position & mask))
+			f->pend.data += f->bus.ring_size;
+	}
+	f->pend.len += s->len - head;
+	f->end += s->len - head;
+	return 1;
+}
+
+static int span_copy(struct outfile *f, const struct outfile_span *s)
+{
+	int r = end_pend(f);
+
+	if (r == 0)
+		r = copy_in(f, s->data, s->len);
+	if (r < 0)
+		return r;
+	if (!f->bus.intact(f->bus.arg, s->position)) {
+		copy_undo(f, s->len);
+		return 0;
+	}
+	return 1;
+}
+
+static bool can_straight(const struct outfile *f, const struct outfile_span *s)
+{
+	if (f->pend_max == 0 || (f->end ^ s->position) & (f->align - 1) ||
+	    is_near(f, s->position))
+		return false;
+	if (f->pend.len)
+		return f->pend.position + f->pend.len == s->position;
+	return s->len >= 2 * (size_t)PAGE;
+}
+
+int outfile_span(struct outfile *f, const struct outfile_span *s)
+{
+	int r = f->error;
+
+	if (r < 0)
+		return r;
+	if (s->len > PCAPNG_BLOCK_MAX || s->len % 4)
+		return -EBADMSG;
+	r = can_straight(f, s) ? span_straight(f, s) : span_copy(f, s);
+	if (r == 1) {
+		f->frames += s->next_seq - s->first_seq;
+		r = mark(f, s->position + s->len, s->next_seq);
+		if (r == 0 && f->pend.len >= f->pend_max)
+			r = send_pend(f, f->pend.len & ~(size_t)(f->align - 1));
+		if (r == 0 && f->cur >= 0 && f->cur_len >= f->iobuf)
+			r = send_cur(f);
+		if (r == 0)
+			r = outfile_poll(f);
+		if (r == 0)
+			r = 1;
+	}
+	return settled(f, r);
+}
+
+uint8_t *outfile_reserve(struct outfile *f)
+{
+	int r = f->error;
+
+	if (r == 0)
+		r = end_pend(f);
+	if (r == 0 && f->cur_len >= f->iobuf)
+		r = send_cur(f);
+	if (r == 0)
+		r = copy_in(f, NULL, 0);
+	return r < 0 ? NULL : f->slot[f->cur].buf + f->cur_len;
+}
+
+int outfile_commit(struct outfile *f, size_t len, uint64_t frames, uint64_t next_seq)
+{
+	int r;
+
+	f->cur_len += len;
+	f->end += len;
+	f->frames += frames;
+	r = mark(f, OUTFILE_NOWHERE, next_seq);
+	if (r == 0 && f->cur_len >= f->iobuf)
+		r = send_cur(f);
+	return r < 0 ? r : outfile_poll(f);
+}
+
+/* --- rest, durability, the end ---------------------------------------------------------------- */
+
+int outfile_poll(struct outfile *f)
+{
+	int r;
+
+	while ((r = reap(f, false)) == 1)
+		;
+	r = settled(f, r);
+	marks_advance(f);
+	return r;
+}
+
+/* The last page, filled up with a padding block: it is written again when there is more. */
+static int send_tail(struct outfile *f)
+{
+	size_t used = f->cur_len, n;
+	int i = f->cur, r;
+
+	n = pcapng_padding_len(used, 0, f->align);
+	if (n)
+		pcapng_padding(f->slot[i].buf + used, (uint32_t)n);
+	r = submit(f, i, f->slot[i].buf, used + n, f->cur_off, OUTFILE_NOWHERE);
+	if (r == 0)
+		r = wait_slot(f, i);
+	if (r == 0)
+		f->cur_done = used;
+	return r;
+}
+
+int outfile_flush(struct outfile *f)
+{
+	int r = f->error;
+
+	if (r == 0)
+		r = outfile_rest(f);
+	r = settled(f, r);
+	if (r == 0 && f->cur >= 0 && f->cur_len == 0)
+		f->cur = -1;
+	if (r == 0 && f->cur >= 0 && f->cur_done < f->cur_len)
+		r = send_tail(f);
+	marks_advance(f);
+	return r;
+}
+
+bool outfile_dirty(const struct outfile *f)
+{
+	return f->under_way || f->pend.len || (f->cur >= 0 && f->cur_done < f->cur_len);
+}
+
+static int head_update(struct outfile *f, uint64_t verified, bool complete)
+{
+	int r = capfile_update(f->head + f->head_file, f->head_len - f->head_file, verified, complete);
+
+	return r < 0 ? r : file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+}
+
+int outfile_sync(struct outfile *f, struct outfile_mark *m)
+{
+	struct outfile_mark v;
+	int r = outfile_poll(f);
+
+	if (r < 0)
+		return r;
+	v = f->mark[f->first_mark];
+	if (!f->stream) {
+		r = fdatasync(f->fd) < 0 ? -errno : head_update(f, v.off, false);
+		if (r < 0)
+			return outfile_fail(f, r, 0);
+	}
+	if (m)
+		*m = v;
+	return 0;
+}
+
+struct outfile_mark outfile_verified(struct outfile *f)
+{
+	marks_advance(f);
+	return f->mark[f->first_mark];
+}
+
+void outfile_state(const struct outfile *f, struct outfile_state *s)
+{
+	*s = (struct outfile_state){ .writer = f->ops->name,
+				     .forbidden = f->forbidden,
+				     .direct = f->direct,
+				     .stream = f->stream,
+				     .align = f->align,
+				     .end = f->end,
+				     .frames = f->frames,
+				     .written = f->written,
+				     .straight = f->straight,
+				     .gaps = f->gaps };
+}
+
+int outfile_finish(struct outfile *f, bool sync)
+{
+	int r = outfile_flush(f);
+
+	if (r < 0 || f->stream)
+		return r;
+	if (f->physical > f->end && ftruncate(f->fd, (off_t)f->end) < 0)
+		r = -errno;
+	if (r == 0)
+		r = head_update(f, f->end, true);
+	if (r == 0 && sync && fsync(f->fd) < 0)
+		r = -errno;
+	return r < 0 ? outfile_fail(f, r, f->end) : 0;
+}
+
+int outfile_abandon(struct outfile *f, struct outfile_mark *m)
+{
+	int r = 0;
+
+	while (f->under_way && reap(f, true) == 1)
+		;
+	marks_advance(f);
+	*m = f->n_marks ? f->mark[f->first_mark] : (struct outfile_mark){ 0 };
+	if (f->stream)
+		return 0;
+	if (ftruncate(f->fd, (off_t)m->off) < 0)
+		r = -errno;
+	if (m->off && f->head && r == 0)
+		r = head_update(f, m->off, true);
+	if (fsync(f->fd) < 0 && r == 0)
+		r = -errno;
+	return r;
+}
+
+void outfile_close(struct outfile *f)
+{
+	if (!f)
+		return;
+	while (f->under_way && reap(f, true) == 1)
+		;
+	if (f->ops && f->out)
+		f->ops->close(f->out);
+	if (f->arena)
+		munmap(f->arena, f->arena_len);
+	if (f->fd >= 0)
+		close(f->fd);
+	free(f->mark);
+	free(f->torn);
+	free(f->head);
+	free(f);
+}

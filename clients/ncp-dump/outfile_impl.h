@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* outfile_impl.h - what outfile.c and outfile_repair.c share. */
+#ifndef OUTFILE_IMPL_H
+#define OUTFILE_IMPL_H
+
+#include "outfile.h"
+
+#define OUTFILE_PAGE 4096u
+
+/* A write under way, or the buffer that is being filled. */
+struct outfile_slot {
+	uint8_t *buf; /* page-aligned, slot_cap bytes */
+	uint64_t off;
+	size_t len;
+	uint64_t position; /* of its first byte in the ring; OUTFILE_NOWHERE: it was copied */
+	bool busy;
+};
+
+/* Bytes of the file that are not what was published: overrun before they were read. */
+struct outfile_torn {
+	uint64_t from, to; /* offsets */
+};
+
+struct outfile {
+	const struct out_ops *ops;
+	struct out *out;
+	struct outfile_bus bus;
+	int fd;
+	int forbidden;
+	bool stream, direct;
+	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written */
+	size_t iobuf, pend_max; /* pend_max 0: the ring is too small, always copy */
+
+	uint32_t depth;
+	struct outfile_slot slot[OUT_DEPTH_MAX];
+	uint8_t *arena;
+	size_t arena_len, slot_cap;
+	uint64_t under_way; /* bytes of busy slots */
+
+	/* Copied bytes that end the file; cur < 0: none.  cur_off is aligned; the first cur_done
+	 * bytes are in the file too (a flush wrote them), and the page is written again. */
+	int cur;
+	uint64_t cur_off;
+	size_t cur_len, cur_done;
+
+	/* Bytes in the ring that end the file, not yet handed to a writer; len 0: none.  off is
+	 * aligned.  Never both: when pend is not empty, cur < 0. */
+	struct {
+		const uint8_t *data;
+		uint64_t position, off;
+		size_t len;
+	} pend;
+
+	uint64_t end;	   /* == cur_off + cur_len or pend.off + pend.len */
+	uint64_t physical; /* the file is so long on disk, filler included */
+	uint64_t frames;
+
+	/* mark[first_mark] is the verified one; the last one is at end. */
+	struct outfile_mark *mark;
+	size_t first_mark, n_marks, cap_marks;
+
+	struct outfile_torn *torn;
+	size_t n_torn, cap_torn;
+
+	/* What is rewritten in place: the first page, or the file block alone where no page has to
+	 * be written whole. */
+	uint8_t *head;
+	size_t head_len, head_file; /* head_file: of the file block in head */
+	uint64_t head_at;
+
+	int error;
+	uint64_t fail_off; /* lowest offset of a write that failed */
+
+	uint64_t written, straight;
+	uint32_t gaps;
+};
+
+/* outfile_fail - remember an error, and that nothing from off on can be relied on.  Returns it. */
+int outfile_fail(struct outfile *f, int error, uint64_t off);
+
+/* outfile_rest - hand everything but the last partial page to the writer, and wait for it. */
+int outfile_rest(struct outfile *f);
+
+/* outfile_torn - bytes [from, to), which end or begin with a span's, were overrun: find how far.
+ * Looks at the marks between. */
+int outfile_torn(struct outfile *f, uint64_t from, uint64_t to);
+
+/* outfile_repair - bring the file to rest and overlay what is torn with gap blocks. */
+int outfile_repair(struct outfile *f);
+
+#endif

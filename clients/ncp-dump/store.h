@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* store.h - the files of a capture: names, sections, gaps, durability, --resume. */
+#ifndef STORE_H
+#define STORE_H
+
+/*
+ * One file is open at a time; there is another only where the bus comes back with other link types,
+ * and after --resume.  Calls return 0 or -errno; an error ends the capture, and store_abandon()
+ * keeps what was saved.
+ */
+
+#include <limits.h>
+#include <ncpbus.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ledger.h"
+#include "options.h"
+#include "outfile.h"
+#include "state.h"
+
+#define STORE_INTERFACES 256u
+
+struct store {
+	const struct dump_options *o;
+	struct ncp_client *c;
+	struct ledger *ledger;
+
+	struct outfile *file; /* NULL: between two files */
+	char path[PATH_MAX];  /* of it, or of the last one */
+	uint64_t number;      /* in the series; next one to try */
+	bool closed_whole;    /* the last file was finished */
+
+	/* The section. */
+	uint64_t incarnation;
+	uint64_t ring_size;
+	uint64_t section_off;	/* where it begins in the file */
+	uint32_t prologue_len;	/* bytes of the prologue that the file has */
+	uint32_t n_interfaces;
+	struct store_interface {
+		uint32_t linktype;
+		uint64_t received, kernel_drops; /* when the section began */
+		uint64_t received_now, kernel_drops_now;
+	} interface[STORE_INTERFACES];
+	uint64_t begun_ns;
+	uint64_t lost_before; /* by the ledger, when the section began */
+	bool realign; /* what was appended last was no span */
+
+	/* All files. */
+	uint64_t files, bytes, frames; /* of those closed */
+	const char *writer;
+	bool direct;
+
+	struct state state;   /* what --resume's file says */
+	uint64_t saved_off;
+	uint64_t synced_ns, flushed_ns; /* CLOCK_MONOTONIC */
+	int error_of_state;   /* the error was in writing the state file */
+};
+
+/*
+ * store_open - open the first file and begin a section where the client stands.
+ *
+ *   resumed  1: state was loaded, its file was cut; 0: not
+ *
+ * Says what is to be said (message_note), but not the error.
+ */
+int store_open(struct store *s, const struct dump_options *o, struct ncp_client *c,
+	       struct ledger *ledger, const struct state *resumed)
+	__attribute__((warn_unused_result));
+
+/* store_rest - before the client moves to another bus: all that was read is in the file. */
+int store_rest(struct store *s) __attribute__((warn_unused_result));
+
+/* store_reattached - the client reads another incarnation now: a new section, or file. */
+int store_reattached(struct store *s) __attribute__((warn_unused_result));
+
+/* store_span - append a span, at most its first max_frames frames.  Counts in the ledger. */
+int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames)
+	__attribute__((warn_unused_result));
+
+/* store_frames - append single frames: copied, cut to -s.  next_seq: behind the last one. */
+int store_frames(struct store *s, const struct ncp_frame *f, int n)
+	__attribute__((warn_unused_result));
+
+/* store_gap - frames are missing here. */
+int store_gap(struct store *s, uint64_t incarnation, uint64_t first, uint64_t next)
+	__attribute__((warn_unused_result));
+
+/*
+ * store_tick - what is due by time: flush, sync, state.
+ *
+ *   idle  there is nothing to read
+ */
+int store_tick(struct store *s, uint64_t now_ns, bool idle) __attribute__((warn_unused_result));
+
+/* store_nap_ms - how long one may sleep before store_tick() has something to do; -1: for ever. */
+int store_nap_ms(const struct store *s, uint64_t now_ns);
+
+/* store_flush - everything read so far is in the file. */
+int store_flush(struct store *s) __attribute__((warn_unused_result));
+
+/* store_size - bytes of the files so far. */
+uint64_t store_size(const struct store *s);
+
+/* store_finish - statistics, exact length, "complete", durable as --sync wants, state. */
+int store_finish(struct store *s) __attribute__((warn_unused_result));
+
+/* store_abandon - after an error: keep what is whole, and make the ledger say so. */
+void store_abandon(struct store *s);
+
+/* store_close - free; what is open is closed as it is. */
+void store_close(struct store *s);
+
+#endif

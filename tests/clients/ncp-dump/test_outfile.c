@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_outfile.c - files written from a ring that is overrun at every moment it can be. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clients/ncp-dump/outfile.h"
+#include "tap/tap.h"
+#include "util/file.h"
+#include "util/pcapng.h"
+
+#define RING (1u << 20)
+#define WAYPOINT (16u << 10)
+
+static const uint8_t prologue[] = {
+	0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0,
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 28, 0, 0, 0,
+	1, 0, 0, 0, 32, 0, 0, 0, 1, 0, 0, 0, 0, 0, 4, 0,
+	9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0, 0 };
+
+/* A ring without concurrency: its producer goes on whenever the file asks whether bytes are intact,
+ * which is every place where it could matter. */
+static struct {
+	uint8_t *ring; /* mapped twice in a row */
+	uint64_t head, tail, seq;
+	struct { uint64_t position, seq; } way[4096];
+	size_t n_way;
+	struct tap_rng rng;
+	uint32_t hurry; /* one in so many looks, the producer runs ahead; 0: never */
+	uint64_t lost;	/* told by the file */
+	bool again;	/* a range was told twice, or backwards */
+	uint64_t lost_next;
+} bus;
+
+static void ring_make(void)
+{
+	int fd = memfd_create("ring", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, RING) < 0)
+		bail("memfd: %m");
+	bus.ring = mmap(NULL, 2 * RING, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < 2; i++)
+		if (mmap(bus.ring + i * RING, RING, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			 fd, 0) == MAP_FAILED)
+			bail("mmap: %m");
+	close(fd);
+}
+
+/* Every byte of a frame follows from its number. */
+static uint32_t frame_len(uint64_t seq)
+{
+	return 8 + (uint32_t)(seq * 2654435761u >> 7) % (seq % 50 == 0 ? 9000 : 200);
+}
+
+static size_t frame_make(uint8_t *out, uint64_t seq)
+{
+	static uint8_t data[16384];
+	uint32_t len = frame_len(seq);
+
+	memcpy(data, &seq, 8);
+	for (uint32_t i = 8; i < len; i++)
+		data[i] = (uint8_t)(seq * 31 + i);
+	return pcapng_frame(out, &(struct pcapng_frame){ .data = data, .caplen = len, .len = len,
+							 .flags = 1, .ts = seq });
+}
+
+static void produce(uint64_t frames)
+{
+	static uint8_t block[16384];
+
+	for (; frames; frames--) {
+		size_t len = frame_make(block, bus.seq);
+
+		if (bus.n_way == 0 || bus.head - bus.way[bus.n_way - 1].position >= WAYPOINT) {
+			if (bus.n_way == 4096) {
+				memmove(bus.way, bus.way + 2048, 2048 * sizeof(*bus.way));
+				bus.n_way = 2048;
+			}
+			bus.way[bus.n_way].position = bus.head;
+			bus.way[bus.n_way++].seq = bus.seq;
+		}
+		if (bus.head + len > bus.tail + RING)
+			bus.tail = bus.head + len - RING;
+		memcpy(bus.ring + bus.head % RING, block, len);
+		bus.head += len;
+		bus.seq++;
+	}
+}
+
+static int ring_intact(void *arg, uint64_t position)
+{
+	(void)arg;
+	if (bus.hurry && tap_rng_below(&bus.rng, bus.hurry) == 0)
+		produce(tap_rng_below(&bus.rng, 5000));
+	return bus.tail <= position;
+}
+
+static void ring_lost(void *arg, uint64_t first, uint64_t next)
+{
+	(void)arg;
+	bus.again = bus.again || next <= first || first < bus.lost_next;
+	bus.lost_next = next;
+	bus.lost += next - first;
+}
+
+static struct outfile_bus ring_bus(void)
+{
+	return (struct outfile_bus){ .intact = ring_intact, .lost = ring_lost, .ring_size = RING,
+				     .incarnation = 77, .epoch = 1 };
+}
+
+/* Read a file block by block: every frame right and in its place, or inside a gap. */
+static bool file_good(const char *path, uint64_t first_seq, uint64_t *next, uint64_t *missing)
+{
+	char *bytes;
+	size_t len, off = 0, n_idb = 0;
+	struct pcapng_block b;
+	struct pcapng_local l;
+	struct pcapng_gap gap;
+	static uint8_t want[16384];
+	uint64_t seq = first_seq;
+	int r;
+
+	*missing = 0;
+	if (file_read(path, 1u << 30, &bytes, &len) < 0)
+		bail("cannot read %s", path);
+	while ((r = pcapng_next((uint8_t *)bytes + off, len - off, &b)) == 1) {
+		uint32_t last;
+
+		memcpy(&last, b.at + b.len - 4, 4);
+		if (last != b.len)
+			break;
+		if (b.type == PCAPNG_EPB) {
+			size_t n = frame_make(want, seq);
+
+			if (n != b.len || memcmp(want, b.at, n))
+				break;
+			seq++;
+		} else if (b.type == PCAPNG_IDB) {
+			n_idb++;
+		} else if (pcapng_local_read(&b, &l, &gap, sizeof(gap)) && l.kind == PCAPNG_GAP) {
+			/* The smallest gaps have no room for the first number. */
+			if ((b.len >= PCAPNG_GAP_LEN && gap.first_seq != seq) || l.next_seq < seq)
+				break;
+			*missing += l.next_seq - seq;
+			seq = l.next_seq;
+		}
+		off += b.len;
+	}
+	free(bytes);
+	*next = seq;
+	if (off != len || n_idb != 1)
+		diag("%s: stops at %zu of %zu, frame %llu", path, off, len, (unsigned long long)seq);
+	return off == len && n_idb == 1;
+}
+
+struct run {
+	uint64_t next, lost, straight, gaps;
+	bool good;
+};
+
+/* Write a file of a number of spans while the producer behaves as hurry says. */
+static struct run run(const char *path, enum outfile_writer writer, uint64_t seed, uint32_t hurry,
+		      unsigned int spans)
+{
+	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10, .writer = writer };
+	struct outfile_bus ob = ring_bus();
+	struct outfile *f;
+	struct outfile_state st;
+	uint64_t at, seq, lost = 0, first;
+	struct run run = { .good = true };
+	int r;
+
+	bus.rng = (struct tap_rng){ .seed = seed };
+	bus.hurry = 0;
+	bus.lost = bus.lost_next = 0;
+	bus.again = false;
+	produce(2000);
+	at = bus.way[bus.n_way - 1].position;
+	first = seq = bus.way[bus.n_way - 1].seq;
+	r = outfile_open(&f, &o, &ob);
+	if (r < 0)
+		bail("outfile_open: %s", strerror(-r));
+	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
+				     .bus = "test", .first_seq = seq };
+	r = outfile_section(f, &s, at);
+	bus.hurry = hurry;
+	for (unsigned int i = 0; i < spans && r >= 0; i++) {
+		size_t w;
+
+		produce(1 + tap_rng_below(&bus.rng, i % 7 == 0 ? 2 : hurry ? 200 : 30));
+		for (w = 0; w < bus.n_way && bus.way[w].position <= at; w++)
+			;
+		struct outfile_span sp = { .position = at, .first_seq = seq, .next_seq = bus.seq,
+					   .data = bus.ring + at % RING, .len = bus.head - at };
+		if (w < bus.n_way) {
+			sp.len = bus.way[w].position - at;
+			sp.next_seq = bus.way[w].seq;
+		}
+		bool lapped = bus.tail > at;
+		if (lapped) { /* as the library does: to a waypoint with a margin */
+			for (w = 0; bus.way[w].position < bus.tail + RING / 16; w++)
+				;
+			sp.next_seq = bus.way[w].seq;
+			sp.len = bus.way[w].position - at;
+		}
+		r = lapped ? 0 : outfile_span(f, &sp);
+		if (r == 0) {
+			lost += sp.next_seq - seq;
+			r = outfile_gap(f, 77, seq, sp.next_seq);
+			if (r == 0)
+				r = outfile_align(f, sp.position + sp.len);
+		}
+		at += sp.len;
+		seq = sp.next_seq;
+		if (r >= 0 && tap_rng_below(&bus.rng, 40) == 0)
+			r = outfile_flush(f);
+		if (r >= 0 && tap_rng_below(&bus.rng, 100) == 0)
+			r = outfile_sync(f, NULL);
+	}
+	if (r >= 0)
+		r = outfile_finish(f, false);
+	outfile_state(f, &st);
+	outfile_close(f);
+	if (r < 0)
+		diag("%s: %s", path, strerror(-r));
+	run.good = r >= 0 && file_good(path, first, &run.next, &run.lost) && run.next == seq &&
+		   run.lost == lost + bus.lost && !bus.again && st.frames == seq - first - run.lost;
+	run.straight = st.straight;
+	run.gaps = st.gaps;
+	return run;
+}
+
+static void rounds(const char *dir, const char *where, enum outfile_writer writer)
+{
+	uint64_t straight = 0, gaps = 0, lost = 0, frames = 0;
+	char path[256];
+	bool good = true;
+
+	snprintf(path, sizeof(path), "%s/f.pcapng", dir);
+	struct run calm = run(path, writer, tap_seed(), 0, 2000);
+	ok(calm.good && calm.lost == 0 && calm.gaps == 0, "%s: an unhurried run loses nothing", where);
+	for (uint64_t i = 0; i < 60 && good; i++) {
+		struct run x = run(path, writer, tap_seed() + i, i % 3 ? 100 : 15, 400);
+
+		good = x.good;
+		if (!good)
+			diag("round %llu", (unsigned long long)i);
+		straight += x.straight;
+		gaps += x.gaps;
+		lost += x.lost;
+		frames += x.next;
+	}
+	ok(good, "%s: overrun, every frame is right or inside a gap, each once", where);
+	ok(straight > 1000000 && gaps > 10 && lost > 1000,
+	   "%s: bytes went straight (%llu), writes were overrun (%llu), frames lost (%llu)", where,
+	   (unsigned long long)straight, (unsigned long long)gaps, (unsigned long long)lost);
+}
+
+/* What stands in the file when the writer stops without a word. */
+static void killed(const char *dir)
+{
+	char path[256];
+	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10 };
+	struct outfile_bus ob = ring_bus();
+	struct outfile *f;
+	struct outfile_mark m;
+	bool good = true;
+	uint64_t next, missing, first, at, seq;
+
+	snprintf(path, sizeof(path), "%s/k.pcapng", dir);
+	bus.hurry = 0;
+	produce(3000);
+	at = bus.way[bus.n_way - 1].position;
+	first = seq = bus.way[bus.n_way - 1].seq;
+	if (outfile_open(&f, &o, &ob) < 0)
+		bail("outfile_open");
+	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
+				     .bus = "test", .first_seq = seq };
+	good = outfile_section(f, &s, at) == 0;
+	for (int i = 0; i < 300 && good; i++) {
+		produce(40);
+		struct outfile_span sp = { .position = at, .first_seq = seq, .next_seq = bus.seq,
+					   .data = bus.ring + at % RING, .len = bus.head - at };
+		good = outfile_span(f, &sp) == 1;
+		at = bus.head, seq = bus.seq;
+		if (i % 20 == 0) {
+			good = good && (i % 40 || outfile_flush(f) == 0) &&
+			       outfile_sync(f, &m) == 0;
+			char cmd[1024], cut[300];
+
+			snprintf(cut, sizeof(cut), "%s.cut", path);
+			snprintf(cmd, sizeof(cmd), "cp %s %s && truncate -s %llu %s", path, cut,
+				 (unsigned long long)m.off, cut);
+			good = good && system(cmd) == 0 && file_good(cut, first, &next, &missing) &&
+			       next == m.seq && missing == 0 && (i % 40 || next == seq);
+		}
+	}
+	ok(good, "what sync calls durable is a whole file of exactly the frames it says");
+	outfile_close(f);
+}
+
+static void refusals(const char *dir)
+{
+	char path[256];
+	struct outfile_options o = { .path = dir, .depth = 4, .iobuf = 64 << 10 };
+	struct outfile_bus ob = ring_bus();
+	struct outfile *f;
+	struct stat st;
+
+	is_i64(-EISDIR, outfile_open(&f, &o, &ob), "refuses a directory");
+	o.path = "/nonexistent/x";
+	is_i64(-ENOENT, outfile_open(&f, &o, &ob), "refuses a missing directory");
+	snprintf(path, sizeof(path), "%s/new", dir);
+	o.path = path;
+	o.exclusive = true;
+	umask(0);
+	is_i64(0, outfile_open(&f, &o, &ob), "makes a new file");
+	outfile_close(f);
+	ok(stat(path, &st) == 0 && (st.st_mode & 07777) == 0640, "of mode 0640");
+	is_i64(-EEXIST, outfile_open(&f, &o, &ob), "refuses one that exists, if told so");
+	o.path = "/dev/full";
+	o.exclusive = false;
+	is_i64(0, outfile_open(&f, &o, &ob), "opens a device");
+	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
+				     .bus = "test" };
+	is_i64(-ENOSPC, outfile_section(f, &s, 0), "tells what the device says");
+	is_i64(-ENOSPC, outfile_put(f, prologue, 4), "and goes on telling");
+	outfile_close(f);
+}
+
+int main(void)
+{
+	const char *disk = tap_tempdir("."), *memory = tap_tempdir("/dev/shm");
+	int fds = tap_open_fds();
+
+	plan(8 + 3 * 3 + 1 + 1);
+	ring_make();
+	refusals(disk);
+	rounds(disk, "disk, pwrite", OUTFILE_PWRITE);
+	rounds(disk, "disk, auto", OUTFILE_AUTO);
+	rounds(memory, "tmpfs, auto", OUTFILE_AUTO);
+	killed(disk);
+	is_i64(fds, tap_open_fds(), "no descriptor is left open");
+	return tap_done();
+}

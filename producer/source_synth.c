@@ -281,7 +281,7 @@ static int synth_open(struct source **src, const char *spec, const struct source
 	if (!s)
 		goto out;
 	*s = (struct synth){ .source.ops = &source_synth, .n_flows = 16, .seed = 1,
-			     .snaplen = o->snaplen, .filter_text = o->filter };
+			     .filter_text = o->filter };
 	r = parse(s, spec, &size, why);
 	if (r)
 		goto out;
@@ -300,6 +300,8 @@ static int synth_open(struct source **src, const char *spec, const struct source
 	for (uint32_t i = 0; i < 3; i++)
 		make_class(&s->classes[i], size ? (uint32_t)size : imix_sizes[i]);
 	largest = s->classes[2].size;
+	/* What is really delivered: a ring need only have room for that. */
+	s->snaplen = o->snaplen < largest ? o->snaplen : largest;
 
 	/* +64: neighbours do not begin in the same cache set when the size is a power of two. */
 	s->stride = (largest + 63) / 64 * 64 + 64;

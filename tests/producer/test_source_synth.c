@@ -153,6 +153,7 @@ static void contents(void)
 	ok(src->ops->interface(src, 0, &d) == 1 && d.linktype == 1 && !strcmp(d.name, "synth") &&
 		   src->ops->interface(src, 1, &d) == 0,
 	   "one interface, Ethernet");
+	is_u64(1514, d.snaplen, "whose snaplen is that of its longest frame");
 	src->ops->close(src);
 
 	src = begin("synth:count=3");
@@ -230,6 +231,8 @@ static void filters(void)
 	}
 	is_u64(100, n, "a filter lets through what matches");
 	is_u64(100, good, "numbered as it was made, cut to the snaplen");
+	struct ncpi_interface_desc d;
+	ok(src->ops->interface(src, 0, &d) == 1 && d.snaplen == 100, "which the interface tells");
 	src->ops->counts(src, &c);
 	is_u64(1100, c.discarded, "the rest counts as discarded");
 	src->ops->close(src);
@@ -294,7 +297,7 @@ static void pacing(void)
 
 int main(void)
 {
-	plan(13 + 3 + 12 + 5 + 4 + 3 + 8);
+	plan(13 + 3 + 12 + 6 + 4 + 4 + 8);
 	refusals();
 	contents();
 	determinism();

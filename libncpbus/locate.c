@@ -130,8 +130,13 @@ int ncpi_locate_oldest(const struct ncpi_segment *seg, uint64_t margin, struct n
 
 		waypoint_range(seg, &first, &end);
 		at = waypoint_search(seg, first, end, FROM_POSITION, tail ? tail + margin : 0);
-		if (at == end)
-			break; /* nothing intact that is old enough: the newest place */
+		if (at == end) {
+			/* Nothing intact that is old enough: the newest place.  Unless all that was
+			 * looked at was overrun meanwhile; then there is something by now. */
+			if (ncpi_load(&seg->h->tail) == tail)
+				break;
+			continue;
+		}
 		if (waypoint_get(seg, at, &w)) {
 			*p = (struct ncpi_place){ w.position, w.seq };
 			return 0;
@@ -174,6 +179,8 @@ static int walk(const struct ncpi_segment *seg, struct ncpi_place *p, bool by_ti
 		return -EAGAIN;
 	while (p->position < head) {
 		const uint32_t *b = (const uint32_t *)(const void *)ncpi_segment_at(seg, p->position);
+
+		NCPI_TESTPOINT("locate:walk");
 		uint32_t type = ncpi_load(&b[0]), len = ncpi_load(&b[1]);
 		uint64_t ts = (uint64_t)ncpi_load(&b[3]) << 32 | ncpi_load(&b[4]);
 

@@ -56,6 +56,25 @@ int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_
 	return r;
 }
 
+int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text,
+		 struct compile_program *p, char *why)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	int r;
+
+	*p = (struct compile_program){ NULL, 0 };
+	pcap_t *live = pcap_create(device, error);
+	/* A warning (> 0), say that it cannot be promiscuous, is none of ours. */
+	if (!live || pcap_set_snaplen(live, (int)snaplen) || pcap_activate(live) < 0 ||
+	    pcap_datalink(live) != dlt)
+		r = compile_offline(dlt, snaplen, text, p, why);
+	else
+		r = compile(live, text, p, why);
+	if (live)
+		pcap_close(live);
+	return r;
+}
+
 bool compile_match(const struct compile_program *p, const uint8_t *data, uint32_t caplen,
 		   uint32_t len)
 {

@@ -29,6 +29,20 @@ struct compile_program {
 int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_program *p,
 		    char *why);
 
+/*
+ * compile_live - compile for frames as the kernel sees them on a device, as tcpdump -i does.
+ *
+ *   device  its name.  libpcap opens it for a moment, to learn which of the kernel's extensions its
+ *           code may use: a VLAN tag that the kernel strips is then found where the kernel keeps it
+ *   dlt     what its frames are; with a device that libpcap cannot open (it is down) the code is
+ *           made for this, without extensions
+ *   others  as compile_offline()
+ *
+ * Needs the right to open the device.  Returns 0; -EINVAL; -ENOMEM.
+ */
+int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text,
+		 struct compile_program *p, char *why);
+
 /* compile_match - does a frame match?  Pure; looks at caplen bytes only. */
 bool compile_match(const struct compile_program *p, const uint8_t *data, uint32_t caplen,
 		   uint32_t len);

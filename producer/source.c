@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* source.c - the kinds of sources, found by what stands before the colon. */
+/* source.c - the kinds of sources, found by what stands before the colon; without one, an interface. */
 #include "producer/source.h"
 
 #include <string.h>
 
-const struct source_ops *const source_kinds[] = { &source_file, &source_synth, NULL };
+const struct source_ops *const source_kinds[] = { &source_afpacket, &source_file, &source_synth,
+						  NULL };
 
 const struct source_ops *source_find(const char *arg, const char **spec)
 {
@@ -23,5 +24,6 @@ const struct source_ops *source_find(const char *arg, const char **spec)
 		*spec = colon + 1;
 		return source_kinds[i];
 	}
-	return NULL;
+	*spec = arg;
+	return colon ? NULL : &source_afpacket;
 }

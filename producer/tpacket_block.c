@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tpacket_block.c - walk the frames of one TPACKET_V3 block, believing no offset in it. */
+#include "producer/tpacket_block.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+
+#include "libncpbus/include/ncpbus.h"
+#include "libncpbus/stamp.h"
+
+/* Where the kernel puts the frame's sockaddr_ll. */
+#define SLL_OFF TPACKET_ALIGN(sizeof(struct tpacket3_hdr))
+
+/* V3 packs frames to 8 bytes (V3_ALIGNMENT in the kernel's af_packet.c), not to TPACKET_ALIGNMENT. */
+#define FRAME_ALIGN 8
+
+int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t len)
+{
+	const struct tpacket_block_desc *d = (const struct tpacket_block_desc *)(const void *)base;
+	const struct tpacket_hdr_v1 *h = &d->hdr.bh1;
+
+	if (len < sizeof(*d) || h->offset_to_first_pkt > len ||
+	    h->num_pkts > len / TPACKET3_HDRLEN)
+		return -EBADMSG;
+	*b = (struct tpacket_block){ .base = base,
+				     .len = len,
+				     .off = h->offset_to_first_pkt,
+				     .n_left = h->num_pkts,
+				     .losing = h->block_status & TP_STATUS_LOSING };
+	return 0;
+}
+
+/* epb_flags of a frame: direction in bits 0-1, reception type in bits 2-4. Source: pcapng draft,
+ * 4.3.1. */
+static uint32_t flags_of(unsigned char pkttype)
+{
+	switch (pkttype) {
+	case PACKET_OUTGOING:
+		return NCP_OUTBOUND;
+	case PACKET_HOST:
+		return NCP_INBOUND | 1u << 2;
+	case PACKET_MULTICAST:
+		return NCP_INBOUND | 2u << 2;
+	case PACKET_BROADCAST:
+		return NCP_INBOUND | 3u << 2;
+	case PACKET_OTHERHOST: /* seen because the interface is promiscuous */
+		return NCP_INBOUND | 4u << 2;
+	default:
+		return 0;
+	}
+}
+
+int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
+{
+	if (b->n_left == 0)
+		return 0;
+	if (b->off % FRAME_ALIGN || b->off > b->len || b->len - b->off < TPACKET3_HDRLEN)
+		goto bad;
+	const uint8_t *p = b->base + b->off;
+	const struct tpacket3_hdr *h = (const struct tpacket3_hdr *)(const void *)p;
+	const struct sockaddr_ll *from = (const struct sockaddr_ll *)(const void *)(p + SLL_OFF);
+	uint32_t room = b->len - b->off;
+
+	if (h->tp_mac > room || h->tp_snaplen > room - h->tp_mac || h->tp_snaplen > h->tp_len)
+		goto bad;
+	*f = (struct ncpi_frame){
+		.data = p + h->tp_mac,
+		.ts_ns = h->tp_sec * NCPI_SECOND + h->tp_nsec,
+		.caplen = h->tp_snaplen,
+		.len = h->tp_len,
+		.flags = flags_of(from->sll_pkttype),
+	};
+	if (h->tp_status & TP_STATUS_VLAN_VALID) {
+		f->vlan_tci = (uint16_t)h->hv1.tp_vlan_tci;
+		f->vlan_tpid = h->tp_status & TP_STATUS_VLAN_TPID_VALID ? h->hv1.tp_vlan_tpid
+									: ETH_P_8021Q;
+	}
+	if (--b->n_left) {
+		if (h->tp_next_offset < TPACKET3_HDRLEN || h->tp_next_offset > room)
+			goto bad;
+		b->off += h->tp_next_offset;
+	}
+	return 1;
+bad:
+	b->n_left = 0;
+	return -EBADMSG;
+}

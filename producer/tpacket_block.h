@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tpacket_block.h - walk the frames of one TPACKET_V3 block, believing no offset in it. */
+#ifndef TPACKET_BLOCK_H
+#define TPACKET_BLOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "libncpbus/writer.h"
+
+/* A block being walked. */
+struct tpacket_block {
+	const uint8_t *base;
+	uint32_t len;	 /* bytes of the block as it was asked for */
+	uint32_t off;	 /* of the next frame's header */
+	uint32_t n_left; /* frames not yet walked */
+	bool losing;	 /* the kernel had dropped frames since PACKET_STATISTICS was last read */
+};
+
+/*
+ * tpacket_block_begin - walk a block that the kernel has handed over.
+ *
+ *   base  len bytes, 8-aligned; the caller has taken it (TP_STATUS_USER, acquire) and has not yet
+ *         given it back
+ *
+ * Returns 0, -EBADMSG (the header points outside the block, or counts more frames than fit).
+ * Pure.  Source: linux/if_packet.h, Documentation/networking/packet_mmap.rst.
+ */
+int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t len)
+	__attribute__((warn_unused_result));
+
+/*
+ * tpacket_block_next - the next frame.
+ *
+ *   f  data, caplen, len, ts_ns, flags (direction and reception type) and, when the kernel stripped
+ *      a tag, vlan_tpid and vlan_tci are set; interface, dropcount, vlan_off are 0.  data points
+ *      into the block
+ *
+ * Returns 1, 0 (that was all), -EBADMSG (a frame that is not inside the block; the walk is over).
+ */
+int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
+	__attribute__((warn_unused_result));
+
+#endif

@@ -109,6 +109,23 @@ static int list_interfaces(const struct producer_options *o)
 	return r < 0 ? message_error(EXIT_FAILED, "interfaces", ncp_strerror(r), NULL) : EXIT_DONE;
 }
 
+/* What a user may not expect.  Said while a signal still ends the program: it may block. */
+static void remarks(const struct producer *p)
+{
+	const struct producer_options *o = &p->o;
+
+	if (o->ring_asked && o->ring_asked != o->ring_size)
+		message_note("-m", MESSAGE_TEXT("rounded up to %llu bytes, a power of two",
+						(unsigned long long)o->ring_size), NULL);
+	if (p->who.change && p->who.unallocated)
+		message_note(MESSAGE_TEXT("user %s", p->who.user),
+			     "there is no user ncp, so a number that nobody has stands in",
+			     "useradd --system ncp, or give one with -Z");
+	else if (!p->who.change && geteuid() == 0)
+		message_note("user", "it cannot be changed here, so this stays root's process, "
+				     "without its rights", NULL);
+}
+
 /* Until now a signal ends the program, which holds nothing yet.  From here on the main thread alone
  * sees them, when it asks. */
 static int signals_take(struct producer *p)
@@ -174,9 +191,6 @@ static int bus_take(struct producer *p)
 		.gid = p->who.shared ? p->who.group : 0,
 		.registry_gid = privs_registry_gid(&p->who),
 	};
-	if (o->ring_asked && o->ring_asked != o->ring_size)
-		message_note("-m", MESSAGE_TEXT("rounded up to %llu bytes, a power of two",
-						(unsigned long long)o->ring_size), NULL);
 	r = ncpi_bus_open(p->dirfd, o->bus, &geo, &p->bus, why);
 	return r < 0 ? bus_refused(p, r, why) : EXIT_DONE;
 }
@@ -204,6 +218,7 @@ static int acquire(struct producer *p)
 	r = o->ops->open(&p->src, o->spec, &o->src, why);
 	if (r < 0)
 		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+	remarks(p);
 	r = signals_take(p);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "signals", ncp_strerror(r), NULL);
@@ -223,13 +238,6 @@ static int acquire(struct producer *p)
 	r = helper_bus(&p->helper, p->bus.seg.dev, p->bus.seg.ino);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
-	if (p->who.change && p->who.unallocated)
-		message_note(MESSAGE_TEXT("user %s", p->who.user),
-			     "there is no user ncp, so a number that nobody has stands in",
-			     "useradd --system ncp, or give one with -Z");
-	else if (!p->who.change && geteuid() == 0)
-		message_note("user", "it cannot be changed here, so this stays root's process, "
-				     "without its rights", NULL);
 	r = privs_drop(&p->who, p->who.uid, 0);
 	if (r == 0)
 		r = privs_confine(PRIVS_CAPTURE, p->bus.registry_fd, o->ops->syscalls);
@@ -330,14 +338,6 @@ static void signals_read(struct producer *p, uint64_t *give_up_at)
 	}
 }
 
-/* Would a status line be taken now?  A reader that sleeps must not keep the signals waiting. */
-static bool status_fits(const struct status *s)
-{
-	struct pollfd fd = { .fd = s->json ? fileno(s->json) : -1, .events = POLLOUT };
-
-	return poll(&fd, 1, 0) == 1;
-}
-
 static int supervise(struct producer *p)
 {
 	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
@@ -364,8 +364,7 @@ static int supervise(struct producer *p)
 		if (now >= tick_at) {
 			tick_at = now + TICK_NS;
 			helper_reap(&p->helper);
-			if (status_fits(&p->status))
-				status_tick(&p->status);
+			status_tick(&p->status);
 		}
 		uint64_t wait_ms = (tick_at - now) / NCPI_MS + 1;
 		if (!p->started)

@@ -3,12 +3,27 @@
 #include "producer/status.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/order.h"
 #include "util/json.h"
 #include "util/message.h"
+
+/* How long the first and the last line may wait for a reader that sleeps. */
+#define PATIENCE_MS 1000
+
+/*
+ * Would a line be taken now?  A pipe that is ready has room for 4096 bytes.  Nobody reads: nothing
+ * is said, for a write that blocks would keep signals waiting, and at the end the exit.
+ */
+static bool fits(const struct status *s, int timeout_ms)
+{
+	struct pollfd fd = { .fd = s->json ? fileno(s->json) : STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&fd, 1, timeout_ms) == 1;
+}
 
 void status_read(const struct status *s, struct status_last *last)
 {
@@ -126,6 +141,8 @@ void status_begin(struct status *s, const struct privs_who *who)
 
 	status_read(s, &now);
 	s->at_start = now.totals.sum;
+	if (!fits(s, PATIENCE_MS))
+		return;
 	if (s->json) {
 		object(s, &now, ncpi_load(&s->bus->seg.h->state));
 		return;
@@ -141,7 +158,7 @@ void status_tick(struct status *s)
 {
 	struct status_last now;
 
-	if (!s->json)
+	if (!s->json || !fits(s, 0))
 		return;
 	status_read(s, &now);
 	object(s, &now, ncpi_load(&s->bus->seg.h->state));
@@ -151,6 +168,8 @@ void status_end(struct status *s, const struct status_last *last, uint32_t state
 {
 	struct ncpi_worker_line run;
 
+	if (!fits(s, PATIENCE_MS))
+		return;
 	if (s->json) {
 		object(s, last, state);
 		return;

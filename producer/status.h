@@ -10,6 +10,9 @@
 #include "libncpbus/writer.h"
 #include "producer/privs.h"
 
+/*
+ * No call blocks for more than a second: what a reader that sleeps leaves no room for is not said.
+ */
 struct status {
 	FILE *json; /* NULL: lines for people, on stderr */
 	const char *source, *dir;

@@ -209,7 +209,8 @@ static int ring_make(struct afpacket *a)
 		a->ring = NULL;
 		return -errno;
 	}
-	return 0;
+	/* The helper is forked later: its copy would keep the socket alive when this process dies. */
+	return madvise(a->ring, a->ring_len, MADV_DONTFORK) < 0 ? -errno : 0;
 }
 
 /* Hear the device: bind, and make it promiscuous.  Needs no right beyond the open socket. */

@@ -344,6 +344,20 @@ int ncpi_bus_open(int dirfd, const char *name, const struct ncpi_geometry *geo,
 		bus->registry_fd = r = registry_make(dirfd, name, geo->registry_gid);
 	if (r >= 0)
 		r = segment_take(dirfd, bus, geo, why);
+	if (r < 0 && bus->lock_fd >= 0) {
+		char file[NCPI_FILE_CAP];
+
+		/* A start that failed leaves no lock without a bus.  A registry that is not ours is
+		 * left alone. */
+		ncpi_name_file(file, name, "");
+		if (faccessat(dirfd, file, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+			ncpi_name_file(file, name, "+lock");
+			if (bus->registry_fd >= 0)
+				(void)ncpi_bus_unlink(dirfd, name, 0, 0, false);
+			else
+				unlinkat(dirfd, file, 0);
+		}
+	}
 	if (r < 0)
 		ncpi_bus_close(bus);
 	return r < 0 ? r : 0;

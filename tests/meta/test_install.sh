@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# test_install.sh - make install puts everything where it belongs, and uninstall takes it away.
+. tests/tap/tap.sh
+plan 6
+
+make_quietly()
+{
+	make -s BUILD="$NCP_BUILD" DESTDIR="$TAP_DIR/dest" PREFIX=/usr "$@"
+}
+
+install_it() { make_quietly install; }
+run_step "installs" install_it
+
+pages=$(find doc/man -name '*.[1-8]' -printf 'share/man/man%f/%f\n' 2>/dev/null |
+	sed -E 's,man[^/]*\.([1-8])/,man\1/,')
+clients=$(printf '%s\n' clients/*/main.c | sed 's,clients/\(.*\)/main.c,bin/\1,')
+is "$(sort <<<"$clients
+include/ncpbus.h
+lib/libncpbus.a
+lib/libncpbus.so
+lib/libncpbus.so.0
+lib/pkgconfig/ncpbus.pc
+$pages
+sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
+	"programs, libraries, header and pages, and nothing else"
+
+cat >"$TAP_DIR/user.c" <<'END'
+#include <ncpbus.h>
+int main(void) { return ncp_strerror(NCP_ENOBUS) == 0; }
+END
+uses_it()
+{
+	local flags
+
+	flags=$(PKG_CONFIG_PATH=$TAP_DIR/dest/usr/lib/pkgconfig \
+		pkg-config --define-variable=prefix="$TAP_DIR/dest/usr" \
+		--define-variable=libdir="$TAP_DIR/dest/usr/lib" \
+		--define-variable=includedir="$TAP_DIR/dest/usr/include" --cflags --libs ncpbus)
+	# shellcheck disable=SC2086 # a list of words
+	"${CC:-gcc}" ${SANITIZE:+-fsanitize=$SANITIZE} -o "$TAP_DIR/user" "$TAP_DIR/user.c" $flags
+	LD_LIBRARY_PATH=$TAP_DIR/dest/usr/lib "$TAP_DIR/user"
+}
+run_step "a program is built by pkg-config and runs with the shared library" uses_it
+
+is "$(sed -n 's/^#define NCP_VERSION "\(.*\)"/\1/p' libncpbus/include/ncpbus.h)" \
+	"$(PKG_CONFIG_PATH=$TAP_DIR/dest/usr/lib/pkgconfig pkg-config --modversion ncpbus)" \
+	"pkg-config gives the header's version"
+
+uninstall_it() { make_quietly uninstall; }
+run_step "uninstalls" uninstall_it
+is "" "$(find "$TAP_DIR/dest" ! -type d)" "and leaves no file"

@@ -80,6 +80,7 @@ static struct snapshot sample(void)
 	clients[0].peer.seq = 20;
 	clients[0].peer.frames = 12;
 	clients[0].peer.filtered = 5;
+	clients[0].peer.others = 6;
 	clients[0].peer.lost = 3;
 	clients[0].lag_frames = 10;
 	clients[0].lag_bytes = 1200;
@@ -187,12 +188,12 @@ static void test_json(void)
 	ok(has("\"clients\":[{\"name\":\"ncp-dump\",\"pid\":88,\"uid\":1000,"
 	       "\"incarnation\":\"0000000000000abc\",\"seq\":20,\"lag_frames\":10,\"lag_bytes\":1200,"
 	       "\"lag_seconds\":1.000000000,\"overrun_in_seconds\":1.500000000,\"frames\":12,"
-	       "\"filtered\":5,\"lost\":3,\"reliable\":false,\"evicted\":false},"),
+	       "\"filtered\":5,\"others\":6,\"lost\":3,\"reliable\":false,\"evicted\":false},"),
 	   "a client's names are the contract's");
 	ok(has("\"name\":\"late\",\"pid\":88,\"uid\":1000,\"incarnation\":\"0000000000000def\","
 	       "\"seq\":null,\"lag_frames\":null"),
 	   "a client of another bus has no place in this one");
-	ok(has("\"overrun_in_seconds\":null,\"frames\":12,\"filtered\":5,\"lost\":3,"
+	ok(has("\"overrun_in_seconds\":null,\"frames\":12,\"filtered\":5,\"others\":6,\"lost\":3,"
 	       "\"reliable\":true"),
 	   "a reliable client is never overrun");
 	ok(!has("\n"), "in one line");

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_options.c - ncp-dump's command line: places, conditions, and what does not go together. */
+#include <errno.h>
+#include <fcntl.h>
+#include <ncpbus.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clients/ncp-dump/options.h"
+#include "tap/tap.h"
+#include "util/message.h"
+
+#define NOW UINT64_C(1700000000000000000)
+
+static struct dump_options o;
+
+/* Parse a line split at blanks; what is said goes nowhere. */
+static int parse(const char *line)
+{
+	static char copy[512];
+	char *argv[32] = { (char *)"ncp-dump" };
+	int argc = 1;
+
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *p = strtok(copy, " "); p; p = strtok(NULL, " "))
+		argv[argc++] = p;
+	free(o.filter);
+	fflush(stderr);
+	int saved = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY);
+	dup2(null, STDERR_FILENO);
+	int r = dump_options_parse(&o, argc, argv, NOW);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(null);
+	return r;
+}
+
+static void places(void)
+{
+	struct dump_where w;
+
+	is_i64(-EINVAL, dump_where_parse("oldest", true, NOW, &w), "--to oldest is refused");
+	is_i64(-EINVAL, dump_where_parse("now", false, NOW, &w), "--from now is refused");
+	is_i64(-EINVAL, dump_where_parse("-60s", true, NOW, &w), "--to -60s is refused");
+	is_i64(-EINVAL, dump_where_parse("seq:x", false, NOW, &w), "a number has digits");
+	is_i64(-EINVAL, dump_where_parse("yesterday", false, NOW, &w), "yesterday is refused");
+	ok(dump_where_parse("seq:17", true, NOW, &w) == 0 && w.kind == WHERE_SEQ && w.value == 17,
+	   "a frame number is taken");
+	ok(dump_where_parse("-1.5", false, NOW, &w) == 0 && w.kind == WHERE_AGO &&
+		   w.value == 1500000000,
+	   "so long ago, in seconds");
+	ok(dump_where_parse("-2m", false, NOW, &w) == 0 && w.value == UINT64_C(120000000000),
+	   "or minutes");
+	ok(dump_where_parse("@12.5", true, NOW, &w) == 0 && w.kind == WHERE_TIME &&
+		   w.value == UINT64_C(12500000000),
+	   "a time is taken");
+}
+
+int main(void)
+{
+	static const char *const bad[] = {
+		"-i", "--nonsense", "-c 0", "-c x", "-a size:3", "-a duration:", "-Q sideways",
+		"--sync often", "--sync 0", "--writer mmap", "--iobuf 1K", "--iobuf 1G", "-s 300000",
+		"-s -1", "--snapshot --from oldest", "--snapshot --to now", "--resume s",
+		"--resume s -w -", "-w x --resume s --snapshot", "-a filesize:10",
+		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
+	};
+
+	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 11));
+	message_setup("ncp-dump");
+	places();
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		is_i64(OPTIONS_BAD, parse(bad[i]), "refuses %s", bad[i]);
+	is_i64(OPTIONS_RUN, parse(""), "nothing is needed");
+	ok(!o.bus && !o.write && !o.filter && o.from.kind == WHERE_NONE && o.sync == SYNC_CLOSE &&
+		   o.iobuf == 1 << 20 && !o.direction && !o.snaplen,
+	   "and then all is as the page says");
+	is_i64(OPTIONS_RUN, parse("-i eth0 -w x.pcapng -nn -l -U -K -p -q tcp port 80"),
+	       "takes tcpdump's letters");
+	is_str("tcp port 80", o.filter, "words are the filter");
+	is_i64(OPTIONS_RUN, parse("-f tcp --snapshot"), "takes -f");
+	ok(!strcmp(o.filter, "tcp") && o.from.kind == WHERE_OLDEST && o.to.kind == WHERE_LATEST,
+	   "--snapshot is from oldest to now");
+	is_i64(OPTIONS_RUN, parse("-w f -a duration:2 -a filesize:3 -a packets:4 -Q out -s 64 "
+				  "--iobuf 70000 --sync 0.5 --writer pwrite --from -60s"),
+	       "takes what has a form of its own");
+	ok(o.duration_ns == 2000000000 && o.file_size == 3000 && o.count == 4,
+	   "ends in seconds, kB and frames");
+	ok(o.direction == NCP_OUTBOUND && o.snaplen == 64 && o.sync == SYNC_EVERY &&
+		   o.sync_ns == 500000000 && o.writer == OUTFILE_PWRITE,
+	   "direction, length, sync, writer");
+	is_u64(73728, o.iobuf, "a write is whole pages");
+	ok(parse("-s 262144 -w x") == OPTIONS_RUN && o.snaplen == 0, "-s 262144 cuts nothing");
+	free(o.filter);
+	return tap_done();
+}

@@ -304,10 +304,10 @@ static int lost(struct capture *cap, const struct ncp_frame *ev)
 static void say_state(struct capture *cap, const struct ncp_frame *ev)
 {
 	const char *reason = ncp_reason_text(ev->reason);
-	bool well = ev->state == NCP_LIVE || ev->state == NCP_STARTING;
+	bool well = ev->state == NCP_LIVE;
 
 	/* That it lives is news only after it did not. */
-	if (cap->o->quick || (well && !cap->unwell))
+	if (cap->o->quick || (well && !cap->unwell) || ev->state == NCP_STARTING)
 		return;
 	cap->unwell = !well;
 	message_note(MESSAGE_TEXT("bus %s", cap->bus),

@@ -121,6 +121,30 @@ int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f)
 	return 0;
 }
 
+/* This bus is read to its end and c->next follows: what is missing between the two is lost. */
+static void leave(struct ncp_client *c)
+{
+	uint64_t end = ncpi_load(&c->next.h->replaced_next_seq);
+
+	/* A bus that came and went between the two had frames, too: nobody knows how many. */
+	if (c->next.h->replaced != c->seg.incarnation || end < c->at.seq)
+		end = NCP_UNKNOWN;
+	if (end == NCP_UNKNOWN || (c->window_open && end > c->at.seq)) {
+		struct ncp_frame *lost = ncpi_event(c, NCP_LOST);
+
+		lost->next_seq = end;
+		lost->ts_ns = c->last_ts_ns;
+		if (end != NCP_UNKNOWN) {
+			c->now.lost += end - c->at.seq;
+			c->now.next_seq = end;
+		}
+	}
+	struct ncp_frame *e = ncpi_event(c, NCP_REATTACHED);
+	e->incarnation = c->next.incarnation;
+	e->seq = e->next_seq = 0;
+	c->move = true;
+}
+
 int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
 {
 	uint32_t state = ncpi_state(c);
@@ -142,11 +166,7 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
 	} else if (ncpi_replacement(c)) {
 		if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
 			return 2;
-		struct ncp_frame *e = ncpi_event(c, NCP_REATTACHED);
-
-		e->incarnation = c->next.incarnation;
-		e->seq = e->next_seq = 0;
-		c->move = true;
+		leave(c);
 	}
 	if (c->n_events) {
 		event_pop(c, f);
@@ -174,9 +194,9 @@ static void options_parse(const uint32_t *o, uint32_t n_words, struct ncp_frame 
 
 		if (code == NCPI_OPT_END || words > n_words - i)
 			return;
-		if (code == NCPI_EPB_FLAGS && words == 1)
+		if (word == NCPI_OPTION(NCPI_EPB_FLAGS, 4))
 			f->flags = ncpi_load(&o[i]);
-		else if (code == NCPI_EPB_DROPCOUNT && words == 2) {
+		else if (word == NCPI_OPTION(NCPI_EPB_DROPCOUNT, 8)) {
 			uint32_t v[2] = { ncpi_load(&o[i]), ncpi_load(&o[i + 1]) };
 
 			memcpy(&f->dropcount, v, 8);

@@ -7,8 +7,9 @@
 VERSION  := $(shell sed -n 's/^.define NCP_VERSION "\(.*\)"/\1/p' libncpbus/include/ncpbus.h)
 SOVER    := 0
 
-CC       ?= gcc
-AR       ?= ar
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
 CFLAGS   ?= -O2 -g
 HARDEN   ?= $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 HARDEN_LD ?= -Wl,-z,relro,-z,now
@@ -45,7 +46,7 @@ pkg       = $(if $(strip $2),$(shell $(PKG_CONFIG) $1 $2))
 ifneq ($(SUDO_UID),)
 ifeq ($(shell id -u),0)
 user := setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups
-as_user := $(shell $(user) test -w . 2>/dev/null && echo '$(user)')
+as_user := $(shell $(user) test -w . -a '(' ! -e build -o -w build ')' 2>/dev/null && echo '$(user)')
 endif
 endif
 
@@ -149,7 +150,7 @@ $(foreach d,$(folders),$(eval $(call program,$d)))
 # in tests/producer and tests/clients/PROGRAM, that program without its main.c.
 define test
 $(B)/$(1:.c=): $(call objs,tobj,$1 $(wildcard tests/tap/*.c) \
-		$(if $(filter tests/tools/ tests/tap/,$(dir $1)),, \
+		$(if $(filter tests/tools/,$(dir $1)),, \
 		$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c))) \
 		$(filter-out %/main.c,$(wildcard $(patsubst tests/producer/,producer/,$(patsubst \
 		tests/clients/%,clients/%,$(filter tests/producer/ tests/clients/%,$(dir $1))))*.c))) \
@@ -212,7 +213,6 @@ format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
 help:
-	@sed -n 's/^| `make \(.*\)` | \(.*\) |$$/  make \1	\2/p; s/^| `\([A-Z_]*=.*\)` | \(.*\) |$$/  \1	\2/p' \
-		README.md | expand -t 44
+	@sed -n 's/^| `\(.*\)` | \(.*\) |$$/  \1\t\2/p' README.md | tr -d '`' | expand -t 32
 
 -include $(shell find $(B)/obj $(B)/tobj -name '*.d' 2>/dev/null)

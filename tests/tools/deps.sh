@@ -44,6 +44,7 @@ list_missing()
 }
 
 missing=$(list_missing)
+missing=${missing% }
 [ -n "$missing" ] || exit 0
 
 if [ "${DEPS:-}" = no ]; then
@@ -51,7 +52,7 @@ if [ "${DEPS:-}" = no ]; then
 	exit 2
 fi
 if ! command -v apt-get >/dev/null || [ ! -e /etc/debian_version ]; then
-	echo "make: missing: $missing(Debian's names): install what your system calls these" >&2
+	echo "make: missing: $missing (Debian's names): install what your system calls these" >&2
 	exit 2
 fi
 if [ "$(id -u)" != 0 ]; then

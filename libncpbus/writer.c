@@ -478,6 +478,11 @@ void ncpi_writer_totals(const struct ncpi_writer *w, struct ncpi_totals *t)
 	}
 }
 
+uint64_t ncpi_writer_least_ring(uint32_t n_workers, uint32_t largest_caplen)
+{
+	return 16 * (uint64_t)n_workers * NCPI_EPB_MAX((uint64_t)largest_caplen + 4);
+}
+
 static int options_check(const struct ncpi_writer *w, char *why)
 {
 	const struct ncpi_writer_options *o = &w->o;
@@ -488,8 +493,7 @@ static int options_check(const struct ncpi_writer *w, char *why)
 		snprintf(why, 128, "workers or snaplen out of range");
 		return -EINVAL;
 	}
-	/* Two of the largest blocks fit a claim, and all workers' claims half the ring. */
-	least = 16 * (uint64_t)o->n_workers * NCPI_EPB_MAX(o->largest_caplen + 4);
+	least = ncpi_writer_least_ring(o->n_workers, o->largest_caplen);
 	if (w->seg->ring_size < least) {
 		snprintf(why, 128,
 			 "the ring has %llu KiB; frames of up to %u bytes need %llu at least",

@@ -43,6 +43,10 @@ struct ncpi_interface_desc {
 	uint32_t snaplen;	 /* the real limit */
 };
 
+/* ncpi_writer_least_ring - the smallest ring, in bytes, that ncpi_writer_open() takes for these:
+ * two of the largest blocks fit a claim, and all workers' claims half the ring. */
+uint64_t ncpi_writer_least_ring(uint32_t n_workers, uint32_t largest_caplen);
+
 /*
  * ncpi_writer_open - become the writer of a bus: take over what is there, begin a new epoch.
  *
@@ -50,8 +54,8 @@ struct ncpi_interface_desc {
  *
  * Leaves the state NCP_STARTING.  Publishes an epoch block (with the interval in which nobody
  * watched, when there was a producer before) and its waypoint.
- * Returns 0; -EINVAL (options; or the ring is smaller than 16 * n_workers * the largest block: why
- * says the least size); NCP_ECORRUPT (no slot bears head); -ENOMEM.
+ * Returns 0; -EINVAL (options; or the ring is smaller than ncpi_writer_least_ring(): why says
+ * the least size); NCP_ECORRUPT (no slot bears head); -ENOMEM.
  * Makes no thread and no system call that a capture sandbox forbids later.
  */
 int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,

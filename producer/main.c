@@ -172,6 +172,17 @@ static int bus_refused(const struct producer *p, int r, const char *why)
 	}
 }
 
+/* The longest frame that the source can deliver, as far as it knows. */
+static uint32_t largest_caplen(const struct producer *p)
+{
+	struct ncpi_interface_desc d;
+	uint32_t largest = 0;
+
+	for (uint32_t i = 0; p->o.ops->interface(p->src, i, &d) == 1; i++)
+		largest = d.snaplen > largest ? d.snaplen : largest;
+	return largest ? largest : p->o.src.snaplen;
+}
+
 static int bus_take(struct producer *p)
 {
 	const struct producer_options *o = &p->o;
@@ -181,6 +192,15 @@ static int bus_take(struct producer *p)
 
 	if (r < 0)
 		return message_error(EXIT_FAILED, "directory of the busses", ncp_strerror(r), NULL);
+	/* Before anything is replaced by a ring that cannot be used. */
+	uint64_t least = ncpi_writer_least_ring(1, largest_caplen(p));
+	if (o->ring_size && o->ring_size < least)
+		return message_error(EXIT_FAILED, "ring size",
+				     MESSAGE_TEXT("%llu bytes are too few for frames of up to %u",
+						  (unsigned long long)o->ring_size,
+						  largest_caplen(p)),
+				     MESSAGE_TEXT("give -m %lluK or more, or a snaplen with -s",
+						  (unsigned long long)size_round_up(least) >> 10));
 	const struct ncpi_geometry geo = {
 		.ring_size = o->ring_size,
 		.size_default = size_default(&room),
@@ -209,6 +229,9 @@ static int acquire(struct producer *p)
 		if (!p->json_file)
 			return message_error(EXIT_FAILED, o->json_file, strerror(errno),
 					     "give a file that can be written");
+		/* A buffer now: later stdio would ask a device whether it is a terminal, which the
+		 * seccomp filter does not allow. */
+		setvbuf(p->json_file, NULL, _IOFBF, BUFSIZ);
 		message_json(p->json_file);
 	}
 	p->dirfd = ncpi_dir_open(o->dir);
@@ -244,17 +267,6 @@ static int acquire(struct producer *p)
 	if (r < 0)
 		return message_error(EXIT_FAILED, "giving up rights", ncp_strerror(r), NULL);
 	return EXIT_DONE;
-}
-
-/* The longest frame that the source can deliver, as far as it knows. */
-static uint32_t largest_caplen(const struct producer *p)
-{
-	struct ncpi_interface_desc d;
-	uint32_t largest = 0;
-
-	for (uint32_t i = 0; p->o.ops->interface(p->src, i, &d) == 1; i++)
-		largest = d.snaplen > largest ? d.snaplen : largest;
-	return largest ? largest : p->o.src.snaplen;
 }
 
 /* The bus can be attached at the end of this; nothing is captured yet. */

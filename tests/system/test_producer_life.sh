@@ -233,6 +233,10 @@ json_elsewhere()
 	[ "$status" = 0 ]
 	[ ! -s "$TAP_DIR/p.err" ]
 	tail -n 1 "$TAP_DIR/status.json" | grep '"state":"ended"'
+	# A device, of which stdio would like to know whether it is a terminal.
+	spawn p ncp-producer -b b --json=/dev/null synth:count=10
+	reap p 10
+	[ "$status" = 0 ]
 }
 
 # Who reads the status lines may go: frames are what counts.

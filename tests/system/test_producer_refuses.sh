@@ -10,7 +10,7 @@ if [ -z "${NCP_REFUSES:-}" ]; then
 	trap - EXIT INT TERM HUP
 	NCP_REFUSES=1 exec unshare -m -- "$BASH" "$0"
 fi
-plan 25
+plan 26
 mkdir "$TAP_DIR/shm"
 mount -t tmpfs -o size=64m,mode=1777 tmpfs "$TAP_DIR/shm" || bail "cannot mount a tmpfs"
 export NCP_DIR=$TAP_DIR/shm
@@ -106,6 +106,20 @@ other_version_is_replaced()
 	[ -z "$(ls "$NCP_DIR")" ]
 }
 
+# A ring that cannot be used replaces nothing, whether -m says so or the one that is there.
+small_ring_harms_nothing()
+{
+	local sum
+
+	ncp-producer -b x -m 128K --keep synth:count=100
+	printf '\2' | dd of="$NCP_DIR/ncp.x" bs=1 seek=528 conv=notrunc # the state: as after a crash
+	sum=$(sha256sum <"$NCP_DIR/ncp.x")
+	refuses 1 "ring size: 65536" -b x -m 64K synth:size=9000
+	refuses 1 "bus x: the ring has 128 KiB" -b x synth:size=9000
+	[ "$(sha256sum <"$NCP_DIR/ncp.x")" = "$sum" ]
+	ncp-producer --remove x
+}
+
 # By default the ring takes a quarter of what is free.
 default_fits()
 {
@@ -135,8 +149,9 @@ run_step "a directory of busses that is not there" refuses 1 "directory of the b
 	--dir /nonexistent synth:
 run_step "a full file system" refuses 1 "bus x: .* MiB are needed, .* MiB are free: .*-m" \
 	-b x -m 128M synth:
-run_step "a ring too small for its frames" refuses 1 "bus x: the ring has 64 KiB.*-m" \
+run_step "a ring too small for its frames" refuses 1 "ring size: 65536 bytes .*-m 256K" \
 	-b x -m 64K synth:size=9000
+run_step "nor does one harm the bus that is there" small_ring_harms_nothing
 run_step "the default ring fits a small file system" default_fits
 for kind in file directory link pipe lock clients; do
 	run_step "a stranger's $kind in place of a name is refused, until root removes it" \

@@ -167,7 +167,7 @@ static bool is_near(const struct outfile *f, uint64_t position)
 {
 	uint64_t room = f->bus.ring_size / 4 + f->under_way + f->pend.len;
 
-	return !f->bus.intact(f->bus.arg, position > room ? position - room : 0);
+	return !f->bus.held && !f->bus.intact(f->bus.arg, position > room ? position - room : 0);
 }
 
 /* Hand the first n bytes in waiting, whole pages, to the writer. */
@@ -528,7 +528,7 @@ int outfile_gap(struct outfile *f, uint64_t incarnation, uint64_t first, uint64_
 
 	pcapng_local(block, &l, &gap, sizeof(gap), PCAPNG_GAP_LEN);
 	r = outfile_put(f, block, sizeof(block));
-	if (r == 0 && incarnation == f->bus.incarnation)
+	if (r == 0 && incarnation == f->bus.incarnation && next != UINT64_MAX)
 		f->mark[f->n_marks - 1].seq = next;
 	return r;
 }

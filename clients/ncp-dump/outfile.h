@@ -46,6 +46,7 @@ struct outfile_bus {
 	/* lost - the frames [first, next) were given as part of a span and are not in the file. */
 	void (*lost)(void *arg, uint64_t first, uint64_t next);
 	uint64_t ring_size;
+	bool held; /* the producer waits until bytes are released: none is near */
 	uint64_t incarnation, epoch; /* for gap blocks */
 };
 
@@ -108,7 +109,8 @@ int outfile_put(struct outfile *f, const void *bytes, size_t len) __attribute__(
 /* outfile_align - a padding block, if needed, so that the end is congruent to position. */
 int outfile_align(struct outfile *f, uint64_t position) __attribute__((warn_unused_result));
 
-/* outfile_gap - a gap block: the frames [first, next) are missing here. */
+/* outfile_gap - a gap block: the frames [first, next) are missing here.  next UINT64_MAX: nobody knows
+ * how many. */
 int outfile_gap(struct outfile *f, uint64_t incarnation, uint64_t first, uint64_t next)
 	__attribute__((warn_unused_result));
 

@@ -51,6 +51,7 @@ static int bus_of(struct store *s, struct ncp_bus_info *info, struct outfile_bus
 				     .intact = bus_intact,
 				     .lost = bus_lost,
 				     .ring_size = info->ring_size,
+				     .held = s->o->reliable,
 				     .incarnation = info->incarnation,
 				     .epoch = info->epoch };
 	return r;
@@ -272,7 +273,8 @@ int store_finish(struct store *s)
 		r = statistics(s);
 	if (r == 0)
 		r = outfile_finish(s->file, s->o->sync != SYNC_NONE || s->o->resume);
-	if (r == 0 && s->o->resume) {
+	/* A number nobody knows is none to go on from: the last state stands. */
+	if (r == 0 && s->o->resume && ledger_now(s->ledger)->next_seq != NCP_UNKNOWN) {
 		outfile_state(s->file, &st);
 		r = state_write(s, ledger_now(s->ledger)->next_seq, st.end);
 	}

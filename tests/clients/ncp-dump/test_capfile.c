@@ -2,6 +2,7 @@
 /* test_capfile.c - heads of files, names of a series, and the state that a capture resumes from. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -157,6 +158,7 @@ static void states(const char *dir)
 		   pcapng_next((uint8_t *)bytes + file_off, n - file_off, &b) == 1 &&
 		   pcapng_local_read(&b, &l, &f, sizeof(f)) && f.verified == 300 && f.complete,
 	   "and called complete");
+	free(bytes);
 }
 
 int main(void)

@@ -3,7 +3,6 @@
 #include "libncpbus/writer.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,89 +22,83 @@ void (*ncpi_testpoint_fn)(const char *step);
 /* How long a blocked claim sleeps before it looks again: clients wake room, but nothing is lost
  * if one does not. */
 #define ROOM_WAIT_NS NCPI_MS
+/* The same when another worker copies: it is done within microseconds. */
+#define WORKER_WAIT_NS 20000
+/* Pieces of the registry that are looked through before the first claim: 65536 files. */
+#define SCAN_PIECES 64
 
 /*
- * Wait until [.., end) may be written: every earlier claim is nearly committed (so that tail never
- * passes head), and every client that must be waited for has read what it overwrites.  Outside the
- * locks; the waker's heartbeat goes on.  False when cancelled.
+ * Under the claim lock: take the next bytes if they may be written.  That is so when every earlier
+ * claim is nearly committed (tail never passes head), and every client that must be waited for has
+ * read what they overwrite.
  */
-static bool wait_for_room(struct ncpi_writer *w, uint64_t end)
+static bool position_take(struct ncpi_writer *w, uint64_t bytes)
 {
-	const struct ncpi_header *h = w->seg->h;
-	uint64_t half = w->seg->ring_size / 2;
-	uint64_t blocked_since = 0;
+	uint64_t end = w->next_position + bytes;
 
-	while (end > half + ncpi_load(&h->head)) {
-		/* Another worker copies; it is done within microseconds. */
-		if (ncpi_load(&w->cancelled))
-			return false;
-		nanosleep(&(struct timespec){ .tv_nsec = 20000 }, NULL);
-	}
+	if (end > w->seg->ring_size / 2 + ncpi_load(&w->seg->h->head) ||
+	    /* Acquire, partner in done(): the claim that had this place was committed. */
+	    w->next_claim - ncpi_load_acquire(&w->next_commit) == NCPI_CLAIMS)
+		return false;
+	ncpi_store(&w->next_position, end);
 	if (!w->reliable)
-		return !ncpi_load(&w->cancelled);
+		return true;
 	/* Full fence before the limit is read: next_position was stored before it, and the granter
 	 * stores the limit before it reads next_position.  One of the two sees the other, so a
 	 * client is never granted bytes that this claim overwrites. */
 	ncpi_fence_full();
-	while (end > ncpi_load_acquire(&w->roster.limit)) {
-		if (ncpi_load(&w->cancelled))
-			return false;
-		if (!blocked_since)
-			blocked_since = ncpi_now_monotonic();
-		uint32_t room = ncpi_load(&h->room);
-
-		ncpi_roster_refresh(w, blocked_since);
-		if (end <= ncpi_load_acquire(&w->roster.limit))
-			break;
-		/* What was published must reach those we wait for. */
-		ncpi_waker_poke(w);
-		ncpi_futex_wait(&h->room, room, ROOM_WAIT_NS);
-	}
-	return !ncpi_load(&w->cancelled);
+	/* Acquire, partner in limit_update(): the client has read what this claim overwrites. */
+	if (end <= ncpi_load_acquire(&w->roster.limit))
+		return true;
+	ncpi_store(&w->next_position, end - bytes);
+	return false;
 }
 
-/* P1-P3: take positions and numbers, and move tail out of the way.  NULL when cancelled. */
+/* Outside the locks, the waker's heartbeat goes on: sleep until it is worth another try. */
+static void wait_for_room(struct ncpi_writer *w, uint64_t end, uint64_t *blocked_since)
+{
+	if (!w->reliable || end <= ncpi_load(&w->roster.limit)) {
+		nanosleep(&(struct timespec){ .tv_nsec = WORKER_WAIT_NS }, NULL);
+		return;
+	}
+	if (!*blocked_since)
+		*blocked_since = ncpi_now_monotonic();
+	uint32_t room = ncpi_load(&w->seg->h->room);
+
+	ncpi_roster_refresh(w, *blocked_since);
+	if (end <= ncpi_load(&w->roster.limit))
+		return;
+	/* What was published must reach those we wait for. */
+	ncpi_waker_poke(w);
+	ncpi_futex_wait(&w->seg->h->room, room, ROOM_WAIT_NS);
+}
+
+/* P1-P3: take positions and numbers, and move tail out of the way.  NULL when cancelled; then
+ * nothing was taken, so that no claim is ever left that those after it would wait for. */
 static struct ncpi_claim *claim(struct ncpi_writer *w, uint64_t bytes, uint64_t n_frames)
 {
 	struct ncpi_header *h = w->seg->h;
-	struct ncpi_claim *c;
+	uint64_t blocked_since = 0;
 
 	NCPI_TESTPOINT("publish:P1");
-	for (;;) {
-		ncpi_lock(w, &w->claim_lock);
-		if (w->next_claim - ncpi_load(&w->next_commit) < NCPI_CLAIMS)
-			break;
+	ncpi_lock(w, &w->claim_lock);
+	while (!position_take(w, bytes)) {
+		uint64_t end = w->next_position + bytes;
+
 		ncpi_unlock(w, &w->claim_lock);
 		if (ncpi_load(&w->cancelled))
 			return NULL;
-		sched_yield(); /* as many small claims wait for one slow worker's */
+		wait_for_room(w, end, &blocked_since);
+		ncpi_lock(w, &w->claim_lock);
 	}
-	c = &w->claims[w->next_claim % NCPI_CLAIMS];
-	c->position = w->next_position;
-	c->end = c->position + bytes;
+	struct ncpi_claim *c = &w->claims[w->next_claim++ % NCPI_CLAIMS];
+	c->end = w->next_position;
+	c->position = c->end - bytes;
 	c->seq = w->next_seq;
-	c->end_seq = c->seq + n_frames;
+	c->end_seq = w->next_seq += n_frames;
 	c->newest_ts_ns = 0;
 	c->n_waypoints = 0;
-	c->done = false;
-	w->next_claim++;
-	ncpi_store(&w->next_position, c->end);
-	w->next_seq = c->end_seq;
-	ncpi_unlock(w, &w->claim_lock);
-
-	if (!wait_for_room(w, c->end)) {
-		/* A single worker gives the claim back; several leave it, and nothing after it
-		 * counts: cancel is for the end. */
-		if (w->o.n_workers == 1) {
-			ncpi_store(&w->next_position, c->position);
-			w->next_seq = c->seq;
-			w->next_claim--;
-		}
-		return NULL;
-	}
-
 	NCPI_TESTPOINT("publish:P2");
-	ncpi_lock(w, &w->claim_lock);
 	if (c->end > w->seg->ring_size && c->end - w->seg->ring_size > w->tail) {
 		/* P2.  Inside the lock: it never goes back, also between workers. */
 		w->tail = c->end - w->seg->ring_size;
@@ -181,7 +174,8 @@ static void done(struct ncpi_writer *w, struct ncpi_claim *c)
 
 		commit_one(w, oldest);
 		oldest->done = false;
-		ncpi_store(&w->next_commit, ++i);
+		/* Release: whoever takes this place for another claim comes after the commit. */
+		ncpi_store_release(&w->next_commit, ++i);
 	}
 	ncpi_unlock(w, &w->commit_lock);
 	ncpi_waker_poke(w);
@@ -192,7 +186,7 @@ static void done(struct ncpi_writer *w, struct ncpi_claim *c)
 static void waypoint_candidate(struct ncpi_writer *w, struct ncpi_claim *c, uint64_t start,
 			       uint64_t end, uint64_t seq)
 {
-	if (start / w->waypoint_every == end / w->waypoint_every ||
+	if (start >> w->waypoint_shift == end >> w->waypoint_shift ||
 	    c->n_waypoints == NCPI_CLAIM_WAYPOINTS)
 		return;
 	c->waypoint[c->n_waypoints++] = (struct ncpi_waypoint){
@@ -534,7 +528,7 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	w->claim_max = seg->ring_size / (8 * (uint64_t)o->n_workers);
 	if (w->claim_max > NCPI_CLAIM_MAX)
 		w->claim_max = NCPI_CLAIM_MAX;
-	w->waypoint_every = ncpi_waypoint_every(seg->ring_size);
+	w->waypoint_shift = (unsigned)__builtin_ctzll(ncpi_waypoint_every(seg->ring_size));
 	pthread_mutex_init(&w->claim_lock, NULL);
 	pthread_mutex_init(&w->commit_lock, NULL);
 	pthread_mutex_init(&w->prologue_lock, NULL);
@@ -573,6 +567,10 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	ncpi_store_release(&h->epoch, epoch + 1);
 	NCPI_TESTPOINT("takeover:state");
 	ncpi_store_release(&h->state, NCP_STARTING);
+	/* Clients that an earlier producer waited for: before anything is overwritten. */
+	if (w->reliable)
+		for (int i = 0; i < SCAN_PIECES && (i == 0 || w->roster.dir); i++)
+			ncpi_roster_scan(w);
 	mark(w, NCPI_LOCAL_EPOCH, unwatched_since, now, 0, true);
 	ncpi_waker_beat(w);
 	*out = w;
@@ -594,8 +592,11 @@ void ncpi_writer_close(struct ncpi_writer *w, uint32_t state, uint32_t reason)
 	if (!w)
 		return;
 	ncpi_waker_stop(w);
-	if (state != NCP_LIVE)
+	if (state != NCP_LIVE) {
+		/* The next epoch's block says since when nobody watched. */
+		ncpi_waker_beat(w);
 		ncpi_writer_state(w, state, reason);
+	}
 	ncpi_roster_fini(&w->roster);
 	pthread_mutex_destroy(&w->claim_lock);
 	pthread_mutex_destroy(&w->commit_lock);

@@ -15,7 +15,7 @@ struct ncpi_writer_options {
 	uint32_t n_workers;	      /* 1..NCPI_WORKERS threads will publish */
 	uint32_t largest_caplen;      /* no frame's caplen will be above this */
 	uint32_t retire_ms;	      /* wake clients at most so often while frames flow; 0: 1 */
-	uint32_t reliable_timeout_ms; /* a granted client that stalls longer is evicted; 0: 1000 */
+	uint32_t reliable_timeout_ms; /* a granted client that stalls longer is evicted; 0: 5000 */
 	uint32_t snaplen;	      /* for the header */
 	bool immediate;		      /* wake after every publish, from the publishing thread */
 };

@@ -32,7 +32,7 @@ struct ncpi_writer {
 	struct ncpi_segment *seg;
 	struct ncpi_writer_options o;
 	uint64_t claim_max;
-	uint64_t waypoint_every;
+	unsigned waypoint_shift; /* a waypoint every 1 << this bytes */
 	bool reliable;
 	uint32_t cancelled; /* set by ncpi_writer_cancel() */
 

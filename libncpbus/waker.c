@@ -69,7 +69,7 @@ static void interfaces_fold(struct ncpi_writer *w)
 static void *waker_main(void *arg)
 {
 	struct ncpi_writer *w = arg;
-	uint64_t beat_at = 0, scan_at = 0;
+	uint64_t beat_at = 0, scan_at = 0, bump_at = 0;
 
 	while (!ncpi_load(&w->stop)) {
 		uint64_t now = ncpi_now_monotonic();
@@ -85,16 +85,18 @@ static void *waker_main(void *arg)
 			scan_at = now + SCAN_NS;
 		}
 		/* Before the bump: whoever pokes after this is told by the next one. */
-		if (ncpi_exchange_acq_rel(&w->poked, 0)) {
+		if (now >= bump_at && ncpi_exchange_acq_rel(&w->poked, 0)) {
 			ncpi_waker_bump(w);
-			/* The pause between two wake-ups: a poke does not end it, the end does. */
-			ncpi_futex_wait(&w->nap, 0, w->o.retire_ms * NCPI_MS);
-			continue;
+			bump_at = now + w->o.retire_ms * NCPI_MS;
 		}
 		now = ncpi_now_monotonic();
 		uint64_t until = w->reliable && scan_at < beat_at ? scan_at : beat_at;
+		/* The pause between two wake-ups: a poke does not end it, the end does. */
+		bool pause = now < bump_at;
+		if (pause && bump_at < until)
+			until = bump_at;
 		if (until > now)
-			ncpi_futex_wait(&w->poked, 0, until - now);
+			ncpi_futex_wait(pause ? &w->nap : &w->poked, 0, until - now);
 	}
 	return NULL;
 }

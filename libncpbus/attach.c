@@ -330,7 +330,13 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 		ncpi_enrol(c, o->name);
 	if (o->flags & NCP_RELIABLE) {
 		r = ncpi_enrol_reliable(c);
-		if (r < 0)
+		/* Overrun while it waited for the grant, from where no number was asked for. */
+		if (r == 0 && ncpi_load(&c->grant->granted) > c->at.position &&
+		    (o->from.whence == NCP_LATEST || o->from.whence == NCP_OLDEST)) {
+			r = ncpi_go(c, &o->from);
+			c->released = c->at;
+		}
+		if (r == NCP_ENOTRELIABLE)
 			snprintf(why, sizeof(why), "%s",
 				 !(c->seg.h->flags & NCPI_FLAG_RELIABLE) ?
 					 "its producer runs without --reliable" :

@@ -81,7 +81,8 @@ struct ncp_client {
 	uint64_t line_told_ns;
 	struct ncpi_place line_told;
 	uint64_t line_looked; /* position when it was last seen whether it is time */
-	struct ncpi_reliable_line *grant; /* NULL: not reliable */
+	uint64_t line_ino, line_btime_ns; /* what the reliable table names it by */
+	struct ncpi_reliable_line *grant; /* its row, when last seen; NULL: not reliable */
 
 	uint32_t shard_idx, shard_n; /* n <= 1: every flow */
 	struct ncpi_filter *filter;  /* NULL: every frame */
@@ -189,6 +190,8 @@ int ncpi_interfaces(struct ncp_client *c);
 
 void ncpi_enrol(struct ncp_client *c, const char *name); /* without a registry: nothing */
 int ncpi_enrol_reliable(struct ncp_client *c);	/* waits for the grant; 0, NCP_ENOTRELIABLE */
+/* ncpi_evicted - did the producer cease to wait for this client? */
+bool ncpi_evicted(struct ncp_client *c);
 void ncpi_enrol_tell(struct ncp_client *c, bool idle); /* if it is time to */
 void ncpi_unenrol(struct ncp_client *c, bool child);
 

@@ -105,18 +105,43 @@ void ncpi_enrol(struct ncp_client *c, const char *name)
 	}
 }
 
-/* Our row of the reliable table, when it is granted. */
-static struct ncpi_reliable_line *row_find(const struct ncp_client *c, uint64_t ino, uint64_t btime)
+/* The state of a row of the reliable table, if it is ours. */
+static uint32_t row_state(const struct ncp_client *c, const struct ncpi_reliable_line *row)
+{
+	/* Acquire: the row's other words were stored before it was granted. */
+	uint32_t state = ncpi_load_acquire(&row->state);
+
+	return ncpi_load(&row->inode) == c->line_ino &&
+			       ncpi_load(&row->btime_ns) == c->line_btime_ns ?
+		       state :
+		       NCPI_RELIABLE_FREE;
+}
+
+/* Our row, granted or evicted; NULL: we have none. */
+static struct ncpi_reliable_line *row_find(const struct ncp_client *c)
 {
 	for (uint32_t i = 0; i < c->seg.n_reliable; i++) {
 		struct ncpi_reliable_line *row = ncpi_reliable_at(&c->seg, i);
 
-		/* Acquire: the row's words were stored before it was granted. */
-		if (ncpi_load_acquire(&row->state) == NCPI_RELIABLE_GRANTED &&
-		    ncpi_load(&row->inode) == ino && ncpi_load(&row->btime_ns) == btime)
+		if (row_state(c, row) != NCPI_RELIABLE_FREE)
 			return row;
 	}
 	return NULL;
+}
+
+bool ncpi_evicted(struct ncp_client *c)
+{
+	if (!c->grant)
+		return false;
+	uint32_t state = row_state(c, c->grant);
+	if (state == NCPI_RELIABLE_FREE) {
+		/* A producer that started anew grants anew, maybe in another row. */
+		struct ncpi_reliable_line *row = row_find(c);
+
+		if (row)
+			state = row_state(c, c->grant = row);
+	}
+	return state == NCPI_RELIABLE_EVICTED;
 }
 
 int ncpi_enrol_reliable(struct ncp_client *c)
@@ -127,12 +152,13 @@ int ncpi_enrol_reliable(struct ncp_client *c)
 	if (!(c->seg.h->flags & NCPI_FLAG_RELIABLE) || c->line_fd < 0 ||
 	    fstat(c->line_fd, &st) < 0)
 		return NCP_ENOTRELIABLE;
-	uint64_t btime = ncpi_line_btime(c->line_fd);
+	c->line_ino = st.st_ino;
+	c->line_btime_ns = ncpi_line_btime(c->line_fd);
 	uint64_t until = ncpi_now_monotonic() + GRANT_NS;
 	do {
 		uint32_t wake = ncpi_load_acquire(&c->seg.h->wake);
 
-		c->grant = row_find(c, st.st_ino, btime);
+		c->grant = row_find(c);
 		if (c->grant)
 			return 0;
 		ncpi_futex_wait(&c->seg.h->wake, wake, 10 * NCPI_MS);
@@ -148,7 +174,7 @@ void ncpi_enrol_tell(struct ncp_client *c, bool idle)
 	struct ncpi_place p = standing(c);
 	uint64_t moved = p.position - c->line_told.position;
 	/* A producer that may wait for us hears it soon; others are only curious. */
-	bool now = c->grant && moved && (idle || moved >= c->seg.ring_size / 16);
+	bool now = c->grant && moved && (idle || moved >= c->seg.ring_size / 32);
 
 	if (!now && ncpi_now_monotonic() - c->line_told_ns < TELL_NS)
 		return;

@@ -33,7 +33,8 @@ static void event_pop(struct ncp_client *c, struct ncp_frame *f)
 int ncpi_lapped(struct ncp_client *c)
 {
 	struct ncpi_place p;
-	int r = ncpi_locate_oldest(&c->seg, ncpi_margin(&c->seg), &p);
+	/* A producer that waits for us does not go on before we do: no margin. */
+	int r = ncpi_locate_oldest(&c->seg, c->grant ? 0 : ncpi_margin(&c->seg), &p);
 
 	if (r < 0)
 		return r;
@@ -160,8 +161,9 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
 
 		e->state = c->told_state = state;
 		e->reason = ncpi_load(&c->seg.h->reason);
-	} else if (c->grant && ncpi_load_acquire(&c->grant->state) == NCPI_RELIABLE_EVICTED) {
+	} else if (ncpi_evicted(c)) {
 		c->grant = NULL;
+		c->line.flags &= ~NCPI_LINE_RELIABLE; /* the next producer need not wait either */
 		ncpi_event(c, NCP_EVICTED);
 	} else if (ncpi_replacement(c)) {
 		if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)

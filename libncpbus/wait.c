@@ -28,7 +28,7 @@ static bool ready(struct ncp_client *c)
 	if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
 		return true;
 	return ncpi_state(c) != c->told_state || ncpi_replacement(c) ||
-	       (c->grant && ncpi_load(&c->grant->state) == NCPI_RELIABLE_EVICTED);
+	       ncpi_evicted(c);
 }
 
 int ncp_wait(struct ncp_client *c, int timeout_ms)

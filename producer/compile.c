@@ -12,7 +12,10 @@
 
 #include "producer/source.h"
 
-/* compile_match() and copy_out() pass one for the other. */
+/* What tcpdump compiles with, live and from files: "ip broadcast" is 255.255.255.255 or 0.0.0.0. */
+#define NETMASK 0
+
+/* compile() and compile_match() pass one for the other. */
 _Static_assert(sizeof(struct sock_filter) == sizeof(struct bpf_insn), "BPF instructions differ");
 _Static_assert(offsetof(struct sock_filter, jt) == offsetof(struct bpf_insn, jt), "jt moved");
 _Static_assert(offsetof(struct sock_filter, jf) == offsetof(struct bpf_insn, jf), "jf moved");
@@ -22,7 +25,7 @@ static int compile(pcap_t *pcap, const char *text, struct compile_program *p, ch
 {
 	struct bpf_program bpf;
 
-	if (pcap_compile(pcap, &bpf, text, 1, PCAP_NETMASK_UNKNOWN)) {
+	if (pcap_compile(pcap, &bpf, text, 1, NETMASK)) {
 		snprintf(why, SOURCE_WHY_CAP, "filter: %.180s: see pcap-filter(7)",
 			 pcap_geterr(pcap));
 		return -EINVAL;
@@ -56,22 +59,43 @@ int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_
 	return r;
 }
 
+/* A device opened for its compiler; NULL: it is down, or is of another kind. */
+static pcap_t *open_live(const char *device, int dlt, uint32_t snaplen)
+{
+	char error[PCAP_ERRBUF_SIZE];
+	pcap_t *live = pcap_create(device, error);
+
+	/* A warning is positive. */
+	if (live && !pcap_set_snaplen(live, (int)snaplen) && pcap_activate(live) >= 0 &&
+	    pcap_datalink(live) == dlt)
+		return live;
+	if (live)
+		pcap_close(live);
+	return NULL;
+}
+
 int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text,
 		 struct compile_program *p, char *why)
 {
-	char error[PCAP_ERRBUF_SIZE];
-	int r;
-
 	*p = (struct compile_program){ NULL, 0 };
-	pcap_t *live = pcap_create(device, error);
-	/* A warning (> 0), say that it cannot be promiscuous, is none of ours. */
-	if (!live || pcap_set_snaplen(live, (int)snaplen) || pcap_activate(live) < 0 ||
-	    pcap_datalink(live) != dlt)
-		r = compile_offline(dlt, snaplen, text, p, why);
-	else
-		r = compile(live, text, p, why);
-	if (live)
-		pcap_close(live);
+	if (!text || !*text)
+		return 0;
+	pcap_t *live = open_live(device, dlt, snaplen);
+	if (!live)
+		live = open_live("lo", dlt, snaplen);
+	if (!live && strstr(text, "vlan")) {
+		snprintf(why, SOURCE_WHY_CAP,
+			 "filter: vlan means nothing while %.15s is down: bring it up first", device);
+		return -ENETDOWN;
+	}
+	if (!live)
+		live = pcap_open_dead(dlt, (int)snaplen);
+	if (!live) {
+		snprintf(why, SOURCE_WHY_CAP, "filter: out of memory");
+		return -ENOMEM;
+	}
+	int r = compile(live, text, p, why);
+	pcap_close(live);
 	return r;
 }
 

@@ -33,12 +33,14 @@ int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_
  * compile_live - compile for frames as the kernel sees them on a device, as tcpdump -i does.
  *
  *   device  its name.  libpcap opens it for a moment, to learn which of the kernel's extensions its
- *           code may use: a VLAN tag that the kernel strips is then found where the kernel keeps it
- *   dlt     what its frames are; with a device that libpcap cannot open (it is down) the code is
- *           made for this, without extensions
+ *           code may use: a VLAN tag that the kernel strips is then found where the kernel keeps
+ *           it
+ *   dlt     what its frames are.  A device that is down cannot be opened; then lo stands in if it
+ *           has the same, else the code is made without extensions, of which only "vlan" needs one
  *   others  as compile_offline()
  *
- * Needs the right to open the device.  Returns 0; -EINVAL; -ENOMEM.
+ * Needs the right to open the device.  Returns 0; -EINVAL; -ENOMEM; -ENETDOWN ("vlan", and neither
+ * can be opened).
  */
 int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text,
 		 struct compile_program *p, char *why);

@@ -33,10 +33,12 @@
 /* The kernel's limit on a filter's instructions. */
 #define FILTER_MOST BPF_MAXINSNS
 
+#define LINKTYPE_ETHERNET 1
 #define LINKTYPE_RAW 101
 
 /* Where a VLAN tag stands in an Ethernet frame: behind both addresses. */
 #define VLAN_OFF 12u
+#define VLAN_LEN 4u
 
 struct afpacket {
 	struct source src;
@@ -75,7 +77,7 @@ static int linktype_of(unsigned short arphrd)
 	switch (arphrd) {
 	case ARPHRD_ETHER:
 	case ARPHRD_LOOPBACK: /* bears Ethernet headers of zeros */
-		return 1;
+		return LINKTYPE_ETHERNET;
 	case ARPHRD_NONE: /* tun, WireGuard */
 	case ARPHRD_TUNNEL:
 	case ARPHRD_TUNNEL6:
@@ -495,6 +497,19 @@ static int block_wait(struct afpacket *a, int timeout_ms)
 	return 1;
 }
 
+/* Say where the stripped tag goes.  The snaplen holds for the frame with its tag, as in libpcap: the
+ * kernel cut it without. */
+static void tag_place(const struct afpacket *a, struct ncpi_frame *f)
+{
+	uint32_t most = a->o->snaplen - (a->o->snaplen < VLAN_LEN ? 0 : VLAN_LEN);
+
+	f->vlan_off = VLAN_OFF;
+	if (a->linktype != LINKTYPE_ETHERNET)
+		f->vlan_tpid = 0;
+	else if (f->caplen > most)
+		f->caplen = most;
+}
+
 static int afpacket_take(struct source *src, struct source_batch *b, int timeout_ms)
 {
 	struct afpacket *a = of(src);
@@ -530,7 +545,8 @@ static int afpacket_take(struct source *src, struct source_batch *b, int timeout
 			return broken(a);
 		if (r == 0)
 			break;
-		f->vlan_off = VLAN_OFF;
+		if (f->vlan_tpid)
+			tag_place(a, f);
 		if (b->n == 0) {
 			f->dropcount = a->unmarked_drops;
 			a->unmarked_drops = 0;

@@ -1,0 +1,411 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# test_source_afpacket.sh - a live interface: what is published is what tcpdump sees beside it.
+. tests/tap/tap.sh
+need_net
+plan 29
+
+NCP_DIR=$(mktemp -d "/dev/shm/ncp-afp.XXXXXX") || bail "no directory in /dev/shm"
+export NCP_DIR
+trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
+
+# value KEY: of bus b, by ncp-stats.
+value()
+{
+	ncp-stats --once --json -i b | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
+}
+
+# field FILE KEY: of the last object in a file.
+field()
+{
+	tail -n 1 "$1" | sed -n "s/.*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
+}
+
+# What a step that failed has left behind.
+sweep()
+{
+	local name
+
+	for name in p t s; do
+		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
+	done
+	rm -rf "$NCP_DIR"/*
+}
+
+# capture STEM IFACE PRODUCER-ARG...: a producer on bus b in a namespace, until it is live.
+capture()
+{
+	sweep
+	spawn_in "$1" p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" "${@:3}" \
+		"$2" ${filter:+"$filter"}
+	wait_for '[ "$(value state)" = live ]' 10
+}
+
+# judge STEM IFACE TCPDUMP-ARG...: tcpdump beside it, until it listens.
+judge()
+{
+	rm -f "$TAP_DIR/t.err" # the last one's
+	spawn_in "$1" t tcpdump -U -i "$2" -w "$TAP_DIR/t.pcap" "${@:3}" ${filter:+"$filter"}
+	wait_for 'grep -q "listening on" "$TAP_DIR/t.err"' 10
+}
+
+# begin STEM IFACE ARG...: both, with the same arguments.
+begin()
+{
+	capture "$@" && judge "$@"
+}
+
+# What a file holds, as text: lengths and every byte.
+listed()
+{
+	tcpdump -r "$1" -t -nn -e -xx 2>/dev/null
+}
+
+count()
+{
+	tcpdump -r "$1" --count 2>/dev/null | sed 's/ packet.*//'
+}
+
+# finish: everything sent has come; stop the producer, save its bus.
+finish()
+{
+	stop p TERM 10
+	[ "$status" = 0 ]
+	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
+	ncp-producer --remove b
+	[ -z "$(ls "$NCP_DIR")" ]
+}
+
+# same N: tcpdump saw N frames, and so did we, the same ones.
+same()
+{
+	wait_for "[ \"\$(count $TAP_DIR/t.pcap)\" = $1 ]" 10
+	stop t INT 10
+	finish
+	[ "$(count "$TAP_DIR/t.pcap")" = "$1" ]
+	listed "$TAP_DIR/t.pcap" >"$TAP_DIR/t.txt"
+	listed "$TAP_DIR/b.pcapng" >"$TAP_DIR/b.txt"
+	diff "$TAP_DIR/t.txt" "$TAP_DIR/b.txt"
+}
+
+# ledger: received by the hook = published + discarded + dropped by the kernel, at the end.
+ledger()
+{
+	local r p k d
+
+	r=$(field "$TAP_DIR/p.json" received) p=$(field "$TAP_DIR/p.json" published)
+	k=$(field "$TAP_DIR/p.json" kernel_drops) d=$(field "$TAP_DIR/p.json" discarded)
+	[ "$r" = $((p + k + ${d:-0})) ] || { echo "$r != $p + $k + $d"; return 1; }
+}
+
+mac()
+{
+	in_netns "$1" cat "/sys/class/net/$2/address"
+}
+
+mix()
+{
+	in_netns b frame_mix eth0 "$(mac a eth0)"
+}
+
+pair()
+{
+	netns_make a
+	netns_make b
+	veth_pair a eth0 b eth0
+}
+
+sees_all()
+{
+	begin a eth0
+	n=$(mix)
+	in_netns b frame_send eth0 1000 0 200
+	same $((n + 1000))
+	ledger
+	[ "$(field "$TAP_DIR/p.json" received)" = $((n + 1000)) ]
+}
+
+sees_own()
+{
+	begin b eth0
+	n=$(mix)
+	same "$n"
+}
+
+cuts()
+{
+	begin a eth0 -s "$1"
+	n=$(mix)
+	same "$n"
+}
+
+# filtered N EXPRESSION
+filtered()
+{
+	local filter=$2
+
+	begin a eth0
+	mix
+	same "$1"
+	ledger
+}
+
+flagged()
+{
+	capture a eth0
+	mix
+	in_netns a frame_send eth0 1 0 60
+	finish
+	tshark -r "$TAP_DIR/b.pcapng" -T fields -e frame.packet_flags_direction \
+		-e frame.packet_flags_reception_type 2>/dev/null | sort | uniq -c |
+		sed 's/^ *//; s/[[:space:]]\+/ /g' >"$TAP_DIR/flags"
+	# 18 of the mix: two to all, one to a group, one to another, the others to us; one of ours.
+	diff "$TAP_DIR/flags" - <<-END
+		14 0x00000001 1
+		1 0x00000001 2
+		2 0x00000001 3
+		1 0x00000001 4
+		1 0x00000002 0
+	END
+}
+
+# directed in|out N
+directed()
+{
+	begin a eth0 -Q "$1"
+	mix
+	in_netns a frame_send eth0 5 0 60
+	same "$2"
+	ledger
+}
+
+promiscuity()
+{
+	ip -n "$(netns_name a)" -d link show eth0 | grep -o 'promiscuity [0-9]*'
+}
+
+promiscuous()
+{
+	capture a eth0
+	[ "$(promiscuity)" = "promiscuity 1" ]
+	finish
+	capture a eth0 -p
+	[ "$(promiscuity)" = "promiscuity 0" ]
+	finish
+	[ "$(promiscuity)" = "promiscuity 0" ]
+}
+
+loopback_once()
+{
+	begin a lo
+	n=$(in_netns a frame_mix lo)
+	in_netns a frame_send lo 100 0 100
+	same $((n + 100))
+	ledger
+	[ "$(field "$TAP_DIR/p.json" received)" = $((n + 100)) ]
+}
+
+# tcpdump -Q out shows nothing there; each frame once is what was promised.
+loopback_out()
+{
+	capture a lo -Q out
+	in_netns a frame_send lo 100 0 100
+	finish
+	[ "$(field "$TAP_DIR/p.json" published)" = 100 ]
+	[ "$(tshark -r "$TAP_DIR/b.pcapng" -Y 'frame.packet_flags_direction == 2' 2>/dev/null |
+		wc -l)" = 100 ]
+}
+
+tunnel()
+{
+	in_netns a ip tuntap add mode tun name tun0 || return
+	in_netns a ip link set tun0 up
+	begin a tun0
+	n=$(in_netns a frame_mix tun0)
+	same "$n"
+	tcpdump -r "$TAP_DIR/b.pcapng" -c 1 2>&1 | grep "link-type RAW"
+	in_netns a ip link del tun0
+}
+
+# With little room in the kernel and a producer that sleeps, frames are dropped, and every one of
+# them is counted: beside the sender's own count.
+drops()
+{
+	capture a eth0 -B 128
+	kill -STOP "${pid[p]}"
+	sent=$(in_netns b frame_send eth0 20000 0 1000)
+	kill -CONT "${pid[p]}"
+	wait_for '[ "$(value kernel_drops)" -gt 0 ]' 10
+	more=$(in_netns b frame_send eth0 100 1000 100 20000)
+	finish
+	ledger
+	[ "$(field "$TAP_DIR/p.json" received)" = $((sent + more)) ]
+	dropped=$(field "$TAP_DIR/p.json" kernel_drops)
+	[ "$dropped" -gt 1000 ]
+	frame_check "$TAP_DIR/b.pcapng" | grep "holes=$dropped duplicates=0"
+}
+
+# Between two frames stands the number of those that were dropped there.
+drops_marked()
+{
+	[ "$(tshark -r "$TAP_DIR/b.pcapng" -T fields -e frame.drop_count 2>/dev/null |
+		awk '{ n += $1 } END { print n + 0 }')" = "$dropped" ]
+}
+
+# Stopped in the middle of the traffic, again and again: what was accepted is published.
+stopped_in_flood()
+{
+	local i
+
+	for i in 1 2 3 4 5; do
+		capture a eth0
+		spawn_in b s frame_send eth0 10000000 50000 300
+		wait_for '[ "$(value published)" -gt 1000 ]' 10
+		finish
+		stop s KILL 5
+		ledger
+		[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
+		frame_check "$TAP_DIR/b.pcapng" | grep "holes=0 duplicates=0"
+	done
+}
+
+# The filter is in force before the first frame is accepted: started in the middle of traffic that
+# it refuses, nothing of that is seen.
+filtered_from_the_start()
+{
+	local filter='udp port 10' i
+
+	sweep
+	spawn_in b s frame_send eth0 10000000 100000 100
+	for i in 1 2 3 4 5; do
+		spawn_in a p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" eth0 "$filter"
+		wait_for '[ "$(value state)" = live ]' 10
+		finish
+		[ "$(field "$TAP_DIR/p.json" received)" = 0 ]
+	done
+	stop s KILL 5
+}
+
+down_and_up()
+{
+	capture a eth0
+	in_netns b frame_send eth0 10 0 100 0
+	wait_for '[ "$(value published)" = 10 ]' 5
+	ip -n "$(netns_name a)" link set eth0 down
+	wait_for '[ "$(value state)" = paused ]' 5
+	ip -n "$(netns_name a)" link set eth0 up
+	wait_for '[ "$(value state)" = live ]' 5
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	in_netns b frame_send eth0 10 0 100 10
+	wait_for '[ "$(value published)" = 20 ]' 5
+}
+
+gone_and_back()
+{
+	ip -n "$(netns_name a)" link del eth0
+	wait_for '[ "$(value state)" = paused ]' 5
+	veth_pair a eth0 b eth0
+	wait_for '[ "$(value state)" = live ]' 5
+	wait_for '[ "$(promiscuity)" = "promiscuity 1" ]' 5
+	in_netns b frame_send eth0 10 0 100 20
+	wait_for '[ "$(value published)" = 30 ]' 5
+	finish
+	ledger
+	frame_check "$TAP_DIR/b.pcapng" | grep "frames=30 first=0 last=29 holes=0 duplicates=0"
+}
+
+# A filter is compiled by asking the device: also for one that is down when capture starts.
+started_while_down()
+{
+	local filter='vlan 7'
+
+	sweep
+	ip -n "$(netns_name a)" link set eth0 down
+	spawn_in a p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" eth0 "$filter"
+	wait_for '[ "$(value state)" = paused ]' 10
+	ip -n "$(netns_name a)" link set eth0 up
+	wait_for '[ "$(value state)" = live ]' 5
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	mix
+	finish
+	[ "$(field "$TAP_DIR/p.json" published)" = 4 ]
+}
+
+# Nobody can say what a tag would look like there: refused, rather than a filter that never matches.
+nothing_to_ask()
+{
+	sweep
+	netns_make c
+	in_netns c ip tuntap add mode tap name tap0 || return
+	ip -n "$(netns_name c)" link set lo down
+	spawn_in c p ncp-producer -b b -m 8M tap0 'vlan 7'
+	reap p 5
+	[ "$status" = 1 ]
+	grep -E "^ncp-producer: filter: vlan means nothing while tap0 is down: bring it up" "$TAP_DIR/p.err"
+}
+
+# refused STATUS REGEX ARG...
+refused()
+{
+	spawn_in a p ncp-producer -b b "${@:3}"
+	reap p 5
+	[ "$status" = "$1" ]
+	grep -v "^ncp-producer: user" "$TAP_DIR/p.err" >"$TAP_DIR/said"
+	[ "$(wc -l <"$TAP_DIR/said")" = 1 ]
+	grep -E "^ncp-producer: $2" "$TAP_DIR/said"
+	[ -z "$(ls "$NCP_DIR")" ]
+}
+
+refusals()
+{
+	sweep
+	refused 1 'interface nosuch0: no such interface: ' nosuch0
+	refused 1 'interface a-name-that-is-too-long: no such interface: ' a-name-that-is-too-long
+	refused 2 'filter: .*syntax error' eth0 'tcp port'
+}
+
+no_permission()
+{
+	sweep
+	mkdir "$TAP_DIR/own"
+	chown 12345 "$TAP_DIR/own"
+	spawn_in a p setpriv --reuid 12345 --regid 12345 --clear-groups \
+		env NCP_DIR="$TAP_DIR/own" ncp-producer -b b -m 8M eth0
+	reap p 5
+	[ "$status" = 1 ]
+	grep -E "^ncp-producer: interface eth0: no permission to capture: .*CAP_NET_RAW" "$TAP_DIR/p.err"
+}
+
+run_step "makes a veth pair" pair
+run_step "all kinds of frames, tagged ones whole, each as tcpdump sees it" sees_all
+run_step "also those that leave" sees_own
+run_step "cut to 60 bytes, as tcpdump cuts" cuts 60
+run_step "cut to 100 bytes, tagged ones too" cuts 100
+run_step "'vlan' has tcpdump's live meaning" filtered 8 'vlan'
+run_step "'vlan 7'" filtered 4 'vlan 7'
+run_step "'vlan 7 and arp'" filtered 1 'vlan 7 and arp'
+run_step "'not vlan'" filtered 10 'not vlan'
+run_step "'ether broadcast or ether multicast'" filtered 3 'ether broadcast or ether multicast'
+run_step "'greater 1000'" filtered 2 'greater 1000'
+run_step "'ip broadcast or arp'" filtered 2 'ip broadcast or arp'
+run_step "direction and reception are told" flagged
+run_step "-Q in" directed in 18
+run_step "-Q out" directed out 5
+run_step "promiscuous, unless -p" promiscuous
+run_step "on lo each frame once, as tcpdump sees it" loopback_once
+run_step "on lo -Q out: each once" loopback_out
+run_step "raw IP from a tun interface" tunnel
+run_step "dropped frames are counted to the frame" drops
+run_step "and marked where they are missing" drops_marked
+run_step "stopped under load, everything accepted is published" stopped_in_flood
+run_step "no frame passes before the filter" filtered_from_the_start
+run_step "down: paused; up: goes on" down_and_up
+run_step "gone: paused; back: goes on" gone_and_back
+run_step "a filter of tags, started while the interface is down" started_while_down
+run_step "the same where no interface is up: refused" nothing_to_ask
+run_step "refusals are one clear line" refusals
+if [ -n "${TAP_USERNS:-}" ]; then
+	skip 1 "needs root"
+else
+	run_step "without the right to capture" no_permission
+fi

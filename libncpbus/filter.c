@@ -112,8 +112,8 @@ static int compile(struct program *p, const char *expr, uint32_t linktype, char 
 	if (!handle)
 		return -ENOMEM;
 	pthread_mutex_lock(&pcap_lock);
-	/* Optimized; netmask unknown, as for tcpdump -r. */
-	if (pcap.compile(handle, &code, expr, 1, UINT32_MAX) < 0) {
+	/* Optimized; netmask 0, as tcpdump -r has it: "ip broadcast" is 255.255.255.255 or 0.0.0.0. */
+	if (pcap.compile(handle, &code, expr, 1, 0) < 0) {
 		say(error, cap, pcap.geterr(handle));
 	} else {
 		r = program_copy(p, code.insn, code.n);

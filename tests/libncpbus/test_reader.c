@@ -155,6 +155,7 @@ static void test_filter(struct test_bus *t)
 	is_i64(NCP_EFILTER, ncp_set_filter(c, "no such word", error, sizeof(error)),
 	       "refuses what pcap-filter refuses");
 	ok(*error, "with its text: %s", error);
+	is_i64(0, ncp_set_filter(c, "ip broadcast", NULL, 0), "knows what tcpdump -r knows");
 	is_i64(0, ncp_set_filter(c, "greater 100", NULL, 0), "takes an expression");
 	bus_publish(t, 100);
 	while (ncp_next(c, &f) == 1) {
@@ -280,7 +281,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(3 * 7 + 3 * 7 + 8 + 8 + 16 + 24 + 12 + 1);
+	plan(3 * 7 + 3 * 7 + 8 + 8 + 17 + 24 + 12 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, false);

@@ -233,8 +233,10 @@ json_elsewhere()
 	[ "$status" = 0 ]
 	[ ! -s "$TAP_DIR/p.err" ]
 	tail -n 1 "$TAP_DIR/status.json" | grep '"state":"ended"'
-	# A device, of which stdio would like to know whether it is a terminal.
-	spawn p ncp-producer -b b --json=/dev/null synth:count=10
+	# A device, of which stdio would like to know whether it is a terminal.  With a user named,
+	# nothing is written there before the sandbox stands.
+	if [ "$(id -u)" = 0 ]; then user=(-Z 65001); else user=(); fi
+	spawn p ncp-producer "${user[@]}" -b b --json=/dev/null synth:count=10
 	reap p 10
 	[ "$status" = 0 ]
 }

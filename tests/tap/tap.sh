@@ -257,6 +257,7 @@ need_net()
 		unshare -Urnm true 2>/dev/null ||
 			skip_all "needs root or user namespaces"
 		tap_clean_up
+		trap - EXIT INT TERM HUP # what is ignored now would be so there, for ever
 		TAP_USERNS=1 exec unshare -Urnm -- "$BASH" "$0"
 	fi
 	if [ -n "${TAP_USERNS:-}" ]; then

@@ -194,6 +194,9 @@ static void stored(const char *how, bool straight)
 			bail("flush");
 	}
 	uint64_t n = b.next - first;
+	struct outfile_state st;
+	outfile_state(s.file, &st);
+	ok(!straight || st.straight > st.end / 2, "%s: most of it straight, if any", how);
 	is_u64(n, ledger_now(&ledger)->frames, "%s: every frame is in the ledger", how);
 
 	/* Another bus of that name with the same link type: another section. */
@@ -262,7 +265,7 @@ int main(void)
 	tap_bus_name(b.name, "store");
 	int fds = tap_open_fds();
 
-	plan(2 * 18 + 1);
+	plan(2 * 19 + 1);
 	stored("straight", true);
 	stored("copied", false);
 	is_i64(fds, tap_open_fds(), "no descriptor is left open");

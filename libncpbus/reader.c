@@ -38,8 +38,9 @@ int ncpi_lapped(struct ncp_client *c)
 
 	if (r < 0)
 		return r;
-	/* A lapped reader goes forward; content that says otherwise is no producer's. */
-	if (p.seq < c->at.seq || p.position < c->at.position)
+	/* A lapped reader goes forward; content that says otherwise is no producer's, and would keep
+	 * the caller's loop here for ever. */
+	if (p.seq < c->at.seq || p.position <= c->at.position)
 		return NCP_ECORRUPT;
 	if (c->window_open && p.seq > c->at.seq) {
 		struct ncp_frame *e = ncpi_event(c, NCP_LOST);

@@ -13,12 +13,14 @@ static int span_end(const struct ncp_client *c, size_t max_len, struct ncpi_plac
 
 	if (r < 0)
 		return r;
-	if (max_len == 0 || end->position - c->at.position <= max_len)
+	uint64_t all = end->position - c->at.position;
+	/* More than the ring, or backwards: overrun meanwhile or hostile, the caller's to see. */
+	if (max_len == 0 || all <= max_len || all > c->seg.ring_size)
 		return 1;
 	struct ncpi_place waypoint;
 
 	for (uint64_t reach = max_len;; reach *= 2) {
-		if (reach >= end->position - c->at.position)
+		if (reach >= all)
 			return 1; /* no waypoint: the table no longer holds one for this run */
 		if (ncpi_locate_before(&c->seg, c->at.position + reach, &waypoint) &&
 		    waypoint.position > c->at.position)

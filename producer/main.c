@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -355,6 +356,7 @@ static int supervise(struct producer *p)
 	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
 				{ .fd = p->capture.done_fd, .events = POLLIN } };
 	uint64_t tick_at = ncpi_now_monotonic() + TICK_NS, give_up_at = UINT64_MAX;
+	eventfd_t n_ended; /* read so that the next one is seen; capture_ended() counts */
 
 	for (;;) {
 		if (!p->started && !p->signal && clients_are_there(p)) {
@@ -384,6 +386,7 @@ static int supervise(struct producer *p)
 		if (!capture_nudge(&p->capture))
 			wait_ms = NUDGE_MS;
 		poll(fds, 2, (int)wait_ms);
+		eventfd_read(p->capture.done_fd, &n_ended);
 		signals_read(p, &give_up_at);
 	}
 }
@@ -409,6 +412,8 @@ static struct ending ending_of(const struct producer *p, int status)
 
 	if (status != EXIT_DONE || end == WORKER_FAILED) {
 		e.reason = NCP_REASON_SOURCE_ERROR;
+		if (!p->started && p->bus.how != NCPI_BUS_CONTINUED)
+			e.state = NCP_ENDED; /* it never lived */
 	} else if (end == WORKER_EXHAUSTED || end == WORKER_COUNTED) {
 		e.state = NCP_ENDED;
 		e.reason = end == WORKER_COUNTED ? NCP_REASON_COUNT : NCP_REASON_EXHAUSTED;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_life.sh - a bus from its making to its end: signals, crashes, takeover, removal.
 . tests/tap/tap.sh
-plan 21
+plan 22
 
 # A directory of busses of our own, so that "nothing is left" can be seen.
 NCP_DIR=$(mktemp -d "/dev/shm/ncp-life.XXXXXX") || bail "no directory in /dev/shm"
@@ -160,6 +160,20 @@ remove_finds_none()
 	said q "^ncp-producer: bus b: remove: no such bus"
 }
 
+# A client that was killed leaves its line; the helper takes it away, and no other.
+dead_client_is_taken_off()
+{
+	start p synth:pps=1000
+	spawn d ncp-dump -i b -w /dev/null
+	spawn e ncp-dump -i b -w /dev/null
+	wait_for '[ "$(ls "$NCP_DIR/ncp.b+clients" | wc -l)" = 2 ]' 10
+	stop d KILL 5
+	wait_for '[ "$(ls "$NCP_DIR/ncp.b+clients" | wc -l)" = 1 ]' 10
+	stop e INT 5
+	stop p INT 5
+	[ -z "$(left)" ]
+}
+
 # Another size is another geometry: its clients are told, and a new bus stands in its place.
 other_size_replaces()
 {
@@ -282,6 +296,7 @@ run_step "a signal to the whole process group does as well" whole_group
 run_step "killed, it goes on with the same bus, three times" crashes_and_goes_on
 run_step "--remove removes what a killed one left" dead_is_removed
 run_step "--remove without such a bus is exit status 3" remove_finds_none
+run_step "a killed client is taken off the registry" dead_client_is_taken_off
 run_step "another -m replaces the bus" other_size_replaces
 run_step "no -m continues it" default_size_continues
 run_step "-c publishes so many frames, and received = published + discarded + drops" counted

@@ -50,7 +50,7 @@ uint64_t ncpi_line_check(uint64_t incarnation, uint64_t position, uint64_t seq);
  * ncpi_line_read - read a line, believing nothing.
  *
  *   fd    of the file
- *   line  out; name is NUL-terminated and printable ASCII or whole UTF-8 without controls
+ *   line  out; name is NUL-terminated and printable ASCII, every other byte a question mark
  *
  * Returns 0; -EBADMSG (short, no magic, another version); -errno of pread.
  */

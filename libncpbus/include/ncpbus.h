@@ -484,7 +484,7 @@ struct ncp_peer {
 	uint64_t position;	/* clamped likewise */
 	uint64_t frames, filtered, others, lost; /* as told */
 	uint64_t since_ns;	/* attached at, ns since 1970 UTC, as told */
-	char name[64];		/* as told; control characters and non-UTF-8 bytes made '?' */
+	char name[64];		/* as told; every byte that is no printable ASCII made '?' */
 };
 #define NCP_PEER_INIT { .size = sizeof(struct ncp_peer) }
 

@@ -153,6 +153,8 @@ int ncpi_go(struct ncp_client *c, const struct ncp_where *where)
 
 	if (where->size < sizeof(*where))
 		return -EINVAL;
+	if (c->reorder)
+		ncpi_reorder_clear(c);
 	switch (where->whence) {
 	case NCP_LATEST:
 		r = ncpi_locate_newest(&c->seg, &p);
@@ -318,6 +320,11 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 	r = ncpi_interfaces(c);
 	if (r < 0)
 		goto fail;
+	if (o->flags & NCP_ORDERED) {
+		r = ncpi_reorder_make(c, o);
+		if (r < 0)
+			goto fail;
+	}
 	life_begin(c);
 	r = ncpi_go(c, &o->from);
 	if (r < 0) {
@@ -383,6 +390,7 @@ void ncp_detach(struct ncp_client *c)
 	ncpi_segment_unmap(&c->next);
 	ncpi_prologue_free(&c->prologue);
 	ncpi_filter_free(c->filter);
+	ncpi_reorder_free(c);
 	free(c->held);
 	if (c->forked)
 		munmap(c->forked, 4096);

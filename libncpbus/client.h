@@ -34,6 +34,7 @@ enum ncpi_choice { NCPI_GIVE, NCPI_FILTERED, NCPI_OTHERS };
 
 struct ncpi_filter;
 struct ncpi_poller;
+struct ncpi_reorder;
 
 struct ncp_client {
 	uint32_t *forked; /* a page that reads 0 in a child: MADV_WIPEONFORK */
@@ -87,6 +88,7 @@ struct ncp_client {
 	uint32_t shard_idx, shard_n; /* n <= 1: every flow */
 	struct ncpi_filter *filter;  /* NULL: every frame */
 	struct ncpi_poller *poller; /* NULL: ncp_fd() was not called */
+	struct ncpi_reorder *reorder; /* NULL: frames come as they stand in the ring */
 };
 
 /* ncpi_usable - 0, or NCP_EFORK in a child. */
@@ -149,6 +151,47 @@ int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f);
  * 1: *f was filled.  0: nothing.  2: there are frames after all.  < 0: error.
  */
 int ncpi_idle(struct ncp_client *c, struct ncp_frame *f);
+
+/*
+ * ncpi_scan - the next frame that is this client's, counting those that are not: step C1 to C4.
+ *
+ * 1: it stands at c->at, *f is filled, its block is *len bytes long and not yet passed.
+ * 0: none up to head.  2: c->at was overrun.  NCP_ECORRUPT.
+ */
+int ncpi_scan(struct ncp_client *c, struct ncp_frame *f, uint32_t *len);
+
+/* ncpi_frame_at - C2 again for a frame that was found before: fills *f from its block.  False: what
+ * stands there is none (any more).  p is at most a ring below c->head.  The caller does C3, C4. */
+bool ncpi_frame_at(const struct ncp_client *c, struct ncpi_place p, struct ncp_frame *f);
+
+/* ncpi_tell_registry - now and then, without a clock for each frame: ncpi_enrol_tell(). */
+void ncpi_tell_registry(struct ncp_client *c);
+
+/* --- reorder.c: NCP_ORDERED ------------------------------------------------------------------ */
+
+int ncpi_reorder_make(struct ncp_client *c, const struct ncp_options *o); /* 0, -ENOMEM, -EINVAL */
+void ncpi_reorder_free(struct ncp_client *c);
+
+/* ncpi_reorder_clear - the client goes elsewhere: forget the window; its frames were not read. */
+void ncpi_reorder_clear(struct ncp_client *c);
+
+/* ncpi_reorder_read - up to n frames in the order of their times, or an event; with copy the one
+ * frame goes into buf.  Returns as ncp_next_batch(). */
+int ncpi_reorder_read(struct ncp_client *c, struct ncp_frame *frames, int n, bool copy, void *buf,
+		      size_t cap);
+
+/* What the window holds: frames met and not yet handed out; those handed out late. */
+uint64_t ncpi_reorder_waiting(const struct ncp_client *c);
+uint64_t ncpi_reorder_late(const struct ncp_client *c);
+
+/* ncpi_reorder_next - the lowest frame not yet handed out.  ncpi_reorder_used: the lowest that is in
+ * use, by the window or by the caller. */
+struct ncpi_place ncpi_reorder_next(const struct ncp_client *c);
+struct ncpi_place ncpi_reorder_used(const struct ncp_client *c);
+
+/* ncpi_reorder_due_ns - when the next frame is handed out if nothing new comes: CLOCK_MONOTONIC, 0
+ * for now (also when a loss is to be told), UINT64_MAX when none waits. */
+uint64_t ncpi_reorder_due_ns(struct ncp_client *c);
 
 /* --- ledger.c -------------------------------------------------------------------------------- */
 

@@ -22,6 +22,8 @@ static struct ncpi_place standing(const struct ncp_client *c)
 {
 	if (c->flags & NCP_HOLD)
 		return c->released;
+	if (c->reorder)
+		return ncpi_reorder_used(c);
 	return c->has_span ? c->span : c->n_held ? c->held[0].at : c->at;
 }
 

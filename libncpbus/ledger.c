@@ -33,6 +33,11 @@ int ncp_stats(const struct ncp_client *c, struct ncp_stats *s)
 				 .now = c->now,
 				 .before = c->before,
 				 .total = c->total };
+	if (c->reorder) {
+		s->waiting = ncpi_reorder_waiting(c);
+		s->late = ncpi_reorder_late(c);
+		s->now.next_seq -= s->waiting;
+	}
 	if (!c->window_open) /* it will begin where the first frame is found */
 		s->now.first_seq = s->now.next_seq = c->at.seq;
 	add(&s->total, &s->now);
@@ -47,7 +52,8 @@ int ncp_tell(const struct ncp_client *c, struct ncp_cursor *cursor)
 	if (cursor->size < sizeof(*cursor))
 		return -EINVAL;
 	cursor->incarnation = c->seg.incarnation;
-	cursor->seq = c->at.seq;
-	cursor->position = c->at.position;
+	struct ncpi_place p = c->reorder ? ncpi_reorder_next(c) : c->at;
+	cursor->seq = p.seq;
+	cursor->position = p.position;
 	return 0;
 }

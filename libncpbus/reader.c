@@ -208,12 +208,13 @@ static void options_parse(const uint32_t *o, uint32_t n_words, struct ncp_frame 
 	}
 }
 
-/* C2: take the block at c->at apart into f.  Reads nothing outside [at, head). */
-static inline void block_parse(const struct ncp_client *c, struct block *b, struct ncp_frame *f)
+/* C2: take the block at a place apart into f.  Reads nothing outside [place, head). */
+static inline void block_parse(const struct ncp_client *c, struct ncpi_place at, struct block *b,
+			       struct ncp_frame *f)
 {
 	const uint32_t *w =
-		(const uint32_t *)(const void *)ncpi_segment_at(&c->seg, c->at.position);
-	uint64_t room = c->head - c->at.position;
+		(const uint32_t *)(const void *)ncpi_segment_at(&c->seg, at.position);
+	uint64_t room = c->head - at.position;
 
 	b->type = ncpi_load(&w[0]);
 	b->total_len = ncpi_load(&w[1]);
@@ -232,9 +233,9 @@ static inline void block_parse(const struct ncp_client *c, struct block *b, stru
 	f->len = b->len;
 	f->ts_ns = (uint64_t)ncpi_load(&w[3]) << 32 | ncpi_load(&w[4]);
 	f->interface = ncpi_load(&w[2]);
-	f->seq = c->at.seq;
-	f->next_seq = c->at.seq + 1;
-	f->position = c->at.position;
+	f->seq = at.seq;
+	f->next_seq = at.seq + 1;
+	f->position = at.position;
 	f->incarnation = c->seg.incarnation;
 	f->dropcount = 0;
 	f->flags = 0;
@@ -270,7 +271,7 @@ static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct b
 				return 2;
 		}
 		NCPI_TESTPOINT("read:C2");
-		block_parse(c, b, f);
+		block_parse(c, c->at, b, f);
 		enum ncpi_choice choice = NCPI_GIVE;
 		if (ncpi_chooses(c) && b->sane && b->type == NCPI_EPB)
 			choice = ncpi_choose(c, f);
@@ -291,6 +292,23 @@ static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct b
 		}
 		c->at.position += b->total_len;
 	}
+}
+
+int ncpi_scan(struct ncp_client *c, struct ncp_frame *f, uint32_t *len)
+{
+	struct block b;
+	int r = frame_find(c, f, &b);
+
+	*len = r == 1 ? b.total_len : 0;
+	return r;
+}
+
+bool ncpi_frame_at(const struct ncp_client *c, struct ncpi_place p, struct ncp_frame *f)
+{
+	struct block b;
+
+	block_parse(c, p, &b, f);
+	return b.sane && b.type == NCPI_EPB;
 }
 
 static inline void consume(struct ncp_client *c, const struct block *b)
@@ -343,6 +361,11 @@ static inline void tell(struct ncp_client *c)
 		ncpi_enrol_tell(c, false);
 }
 
+void ncpi_tell_registry(struct ncp_client *c)
+{
+	tell(c);
+}
+
 static int hold(struct ncp_client *c, uint32_t n)
 {
 	if (n <= c->cap_held)
@@ -363,6 +386,8 @@ int ncp_next(struct ncp_client *c, struct ncp_frame *f)
 
 	if (f->size < sizeof(*f))
 		return -EINVAL;
+	if (c->reorder)
+		return ncpi_reorder_read(c, f, 1, false, NULL, 0);
 	int r = next(c, f, &b, &event);
 	if (r != 1 || event)
 		return r;
@@ -381,6 +406,8 @@ int ncp_next_batch(struct ncp_client *c, struct ncp_frame *frames, int n)
 
 	if (n < 1 || frames[0].size < sizeof(*frames))
 		return -EINVAL;
+	if (c->reorder)
+		return ncpi_reorder_read(c, frames, n, false, NULL, 0);
 	uint32_t size = frames[0].size;
 	int r = ncpi_usable(c);
 	if (r < 0)
@@ -413,6 +440,8 @@ int ncp_recv(struct ncp_client *c, void *buf, size_t cap, struct ncp_frame *f)
 
 	if (f->size < sizeof(*f))
 		return -EINVAL;
+	if (c->reorder)
+		return ncpi_reorder_read(c, f, 1, true, buf, cap);
 	for (;;) {
 		int r = next(c, f, &b, &event);
 

@@ -32,7 +32,8 @@ static int span_end(const struct ncp_client *c, size_t max_len, struct ncpi_plac
 
 int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct ncp_frame *ev)
 {
-	if (span->size < sizeof(*span) || ev->size < sizeof(*ev) || c->shard_n > 1)
+	if (span->size < sizeof(*span) || ev->size < sizeof(*ev) || c->shard_n > 1 ||
+	    c->reorder)
 		return -EINVAL;
 	for (;;) {
 		struct ncpi_place end;

@@ -20,6 +20,12 @@ static uint64_t cap_ns(uint32_t state)
 	return state == NCP_LIVE || state == NCP_STARTING ? CAP_LIVE_NS : CAP_QUIET_NS;
 }
 
+/* When a reading call would return something although nothing came: CLOCK_MONOTONIC. */
+static uint64_t due(struct ncp_client *c)
+{
+	return c->reorder ? ncpi_reorder_due_ns(c) : UINT64_MAX;
+}
+
 /* Would a reading call return something? */
 static bool ready(struct ncp_client *c)
 {
@@ -27,6 +33,9 @@ static bool ready(struct ncp_client *c)
 		return true;
 	if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
 		return true;
+	uint64_t due_ns = due(c);
+	if (due_ns != UINT64_MAX) /* frames go before events */
+		return ncpi_now_monotonic() >= due_ns;
 	return ncpi_state(c) != c->told_state || ncpi_replacement(c) ||
 	       ncpi_evicted(c);
 }
@@ -54,6 +63,9 @@ int ncp_wait(struct ncp_client *c, int timeout_ms)
 		uint64_t nap = cap_ns(c->told_state);
 		if (nap > left - gone)
 			nap = left - gone;
+		uint64_t due_ns = due(c), now = start + gone;
+		if (due_ns < now + nap)
+			nap = due_ns > now ? due_ns - now : 0;
 		NCPI_TESTPOINT("wait:sleep");
 		if (ncpi_futex_wait(&c->seg.h->wake, wake, nap) == -EINTR)
 			return -EINTR;
@@ -72,7 +84,7 @@ struct ncpi_poller {
 	uint32_t armed; /* futex: 1 while the client waits for news */
 	uint64_t seen_position; /* what the client knows, stored before armed */
 	uint32_t seen_state;
-	uint64_t armed_ns; /* CLOCK_MONOTONIC */
+	uint64_t look_ns; /* CLOCK_MONOTONIC: look then, whatever happens */
 	uint32_t stop;
 };
 
@@ -96,7 +108,7 @@ static void *poller_main(void *arg)
 			ncpi_futex_wait(&p->h->wake, wake, cap_ns(state));
 			/* Also without news now and then: death and replacement are found by
 			 * looking. */
-			if (ncpi_now_monotonic() - ncpi_load(&p->armed_ns) < CAP_QUIET_NS)
+			if (ncpi_now_monotonic() < ncpi_load(&p->look_ns))
 				continue;
 		}
 		if (ncpi_exchange_acq_rel(&p->armed, 0) == 1 && write(p->fd, &one, sizeof(one)) < 0)
@@ -150,7 +162,8 @@ void ncpi_poller_rearm(struct ncp_client *c)
 		return;
 	ncpi_store(&p->seen_position, c->at.position);
 	ncpi_store(&p->seen_state, ncpi_load(&c->seg.h->state));
-	ncpi_store(&p->armed_ns, ncpi_now_monotonic());
+	uint64_t quiet_ns = ncpi_now_monotonic() + CAP_QUIET_NS, due_ns = due(c);
+	ncpi_store(&p->look_ns, due_ns < quiet_ns ? due_ns : quiet_ns);
 	ncpi_store_release(&p->armed, 1);
 	ncpi_futex_wake(&p->armed, 1);
 }

@@ -174,6 +174,7 @@ struct ncp_where {
 #define NCP_NO_REGISTRY 2u	/* make no line in the client registry */
 #define NCP_NO_REATTACH 4u	/* when the bus is replaced, stay at the end of the old one */
 #define NCP_HOLD 8u		/* the reader moves on in the registry by ncp_release() only */
+#define NCP_ORDERED 16u		/* hand out frames in the order of their times: see below */
 
 struct ncp_options {
 	uint32_t size;		/* sizeof(struct ncp_options) */
@@ -189,8 +190,33 @@ struct ncp_options {
 				 * both directions of a flow and all fragments of a datagram in one */
 	char *error;		/* gets one line of text when the attach fails; may be NULL */
 	size_t error_cap;	/* bytes at error */
+	uint64_t reorder_ns;	/* NCP_ORDERED: how long the window is; 0: 50 ms */
+	uint32_t reorder_frames; /* and how many frames it may span; 0: 65536 */
+	uint32_t pad0;
 };
 #define NCP_OPTIONS_INIT { .size = sizeof(struct ncp_options), .from = NCP_WHERE_INIT }
+
+/*
+ * NCP_ORDERED.  Frames stand in the ring as they were published: each worker's, and each interface's,
+ * in the order of their times, but neighbouring batches of two of them interleave.  With this flag
+ * ncp_recv(), ncp_next() and ncp_next_batch() look ahead and hand out frames in the order of ts_ns
+ * (equal ones in that of their numbers), as long as none is displaced by more than the window.
+ *   - ncp_frame.seq does not rise any more from frame to frame, nor does position.  Each number still
+ *     comes once, in a frame or in an NCP_LOST, of which several may come in a row: frames that
+ *     were overrun while they waited are lost, with their numbers.
+ *   - A frame is handed out when one has been met whose time is reorder_ns higher; or when
+ *     reorder_frames frames, or a quarter of the ring, have been met after it; or, when nothing more
+ *     comes, after reorder_ns of this client's clock, or at once when the bus has stopped or
+ *     ended or its producer is dead.  Events wait for the frames before them.
+ *   - A frame that comes too late for that is handed out late, not dropped: ncp_stats.late counts the
+ *     frames that were handed out after one of a higher time.
+ *   - The cost: up to reorder_ns of delay; 48 bytes for each frame in the window; a second look at
+ *     each block's header; being lapped up to a quarter of the ring earlier.  No copy: frames stay
+ *     in the ring until they are handed out.
+ *   - A filter set later does not change what the window already holds.  ncp_tell() gives the lowest
+ *     number not yet handed out: resuming there gives again what had overtaken it.  ncp_seek()
+ *     drops the window unread.  Not with ncp_span().
+ */
 
 /*
  * ncp_attach - attach to a bus.
@@ -417,6 +443,10 @@ struct ncp_stats {
 	struct ncp_window now;	  /* since attach, the last seek, or the last re-attach */
 	struct ncp_window before; /* the window that ended when now began */
 	struct ncp_window total;  /* sums over all windows; first_seq, next_seq: of the present one */
+	uint64_t waiting;	  /* NCP_ORDERED: frames met and not yet handed out.  now.next_seq is
+				   * one past the last frame met, less these: so the sum holds, and
+				   * once none waits, next_seq is what it says */
+	uint64_t late;		  /* NCP_ORDERED: frames handed out after one of a higher time */
 };
 #define NCP_STATS_INIT { .size = sizeof(struct ncp_stats) }
 

@@ -26,7 +26,12 @@
 
 /* Blocks of 1 MiB in rings of 4 to 16 MiB cost the sender least (measured on veth, 64 to 1500 B);
  * blocks of 128 KiB a tenth more.  128 KiB holds a 64 KiB super-frame and its headers. */
-#define RING_DEFAULT (UINT64_C(8) << 20)
+#define RING_DEFAULT (UINT64_C(16) << 20)
+/* A block is handed over after retire_ms even if it is nearly empty, so at any rate a ring is used
+ * up after n_blocks * retire_ms, however large it is.  So long must a capture thread be able not to
+ * run (a busy machine, a slow reliable client, an interface that came up and is asked only each
+ * 100 ms): blocks are made smaller for it. */
+#define PATIENCE_MS 300u
 #define BLOCK_MOST (1u << 20)
 #define BLOCK_LEAST (1u << 17)
 #define BLOCKS_LEAST 2u
@@ -177,13 +182,14 @@ static int ring_make(struct afpacket *a)
 {
 	uint64_t size = a->o->kernel_buffer ? a->o->kernel_buffer : RING_DEFAULT;
 	uint32_t block = BLOCK_MOST;
+	uint32_t retire_ms = a->o->retire_ms ? a->o->retire_ms : 1;
 	int version = TPACKET_V3;
 
 	if (setsockopt(a->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0)
 		return -errno;
 	/* A frame as long as the snaplen allows fits a block, with its headers. */
 	while (block > BLOCK_LEAST && block / 2 >= a->o->snaplen + 4096 &&
-	       size / block < 2 * BLOCKS_LEAST)
+	       (size / block < 2 * BLOCKS_LEAST || size / block * retire_ms < PATIENCE_MS))
 		block /= 2;
 	for (;;) {
 		uint64_t n = size / block < BLOCKS_LEAST ? BLOCKS_LEAST : size / block;
@@ -192,7 +198,7 @@ static int ring_make(struct afpacket *a)
 			.tp_block_nr = (uint32_t)n,
 			.tp_frame_size = 2048, /* only its alignment matters to V3 */
 			.tp_frame_nr = (uint32_t)n * (block / 2048),
-			.tp_retire_blk_tov = a->o->retire_ms ? a->o->retire_ms : 1,
+			.tp_retire_blk_tov = retire_ms,
 		};
 
 		if (n <= UINT32_MAX / (block / 2048) &&

@@ -3,7 +3,7 @@
 # test_source_afpacket.sh - a live interface: what is published is what tcpdump sees beside it.
 . tests/tap/tap.sh
 need_net
-plan 29
+plan 32
 
 NCP_DIR=$(mktemp -d "/dev/shm/ncp-afp.XXXXXX") || bail "no directory in /dev/shm"
 export NCP_DIR
@@ -252,6 +252,19 @@ drops_marked()
 		awk '{ n += $1 } END { print n + 0 }')" = "$dropped" ]
 }
 
+# A producer that is not run for a tenth of a second: the ring lasts, though its blocks are handed
+# over half empty.
+rides_out_a_stall()
+{
+	capture a eth0
+	kill -STOP "${pid[p]}"
+	in_netns b frame_send eth0 2000 20000 100
+	kill -CONT "${pid[p]}"
+	finish
+	[ "$(field "$TAP_DIR/p.json" published)" = 2000 ]
+	[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
+}
+
 # Stopped in the middle of the traffic, again and again: what was accepted is published.
 stopped_in_flood()
 {
@@ -312,6 +325,45 @@ gone_and_back()
 	finish
 	ledger
 	frame_check "$TAP_DIR/b.pcapng" | grep "frames=30 first=0 last=29 holes=0 duplicates=0"
+}
+
+# Traffic all along: what arrives while it is up is published, or counted as dropped.
+flapping()
+{
+	local i
+
+	capture a eth0
+	spawn_in b s frame_send eth0 10000000 20000 100
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		ip -n "$(netns_name a)" link set eth0 down
+		ip -n "$(netns_name a)" link set eth0 up
+	done
+	wait_for '[ "$(value state)" = live ]' 5
+	n=$(value published)
+	wait_for '[ "$(value published)" -gt $((n + 1000)) ]' 10
+	stop s KILL 5
+	finish
+	ledger
+	frame_check "$TAP_DIR/b.pcapng" >"$TAP_DIR/check" || : # holes: while it was down
+	grep "duplicates=0 other=0" "$TAP_DIR/check"
+}
+
+# Its frames would not fit the bus's description of it.
+back_as_another()
+{
+	sweep
+	netns_make d
+	in_netns d ip tuntap add mode tap name it0 || return
+	in_netns d ip link set it0 up
+	spawn_in d p ncp-producer -b b -m 8M --unlink it0
+	wait_for '[ "$(value state)" = live ]' 10
+	ip -n "$(netns_name d)" link del it0
+	wait_for '[ "$(value state)" = paused ]' 5
+	in_netns d ip tuntap add mode tun name it0
+	in_netns d ip link set it0 up
+	reap p 5
+	[ "$status" = 1 ]
+	grep -E "^ncp-producer: interface it0: it came back with another link type" "$TAP_DIR/p.err"
 }
 
 # A filter is compiled by asking the device: also for one that is down when capture starts.
@@ -397,10 +449,13 @@ run_step "on lo -Q out: each once" loopback_out
 run_step "raw IP from a tun interface" tunnel
 run_step "dropped frames are counted to the frame" drops
 run_step "and marked where they are missing" drops_marked
+run_step "a stall of a tenth of a second loses nothing" rides_out_a_stall
 run_step "stopped under load, everything accepted is published" stopped_in_flood
 run_step "no frame passes before the filter" filtered_from_the_start
 run_step "down: paused; up: goes on" down_and_up
 run_step "gone: paused; back: goes on" gone_and_back
+run_step "down and up ten times under load" flapping
+run_step "back as an interface of another kind: an end, said" back_as_another
 run_step "a filter of tags, started while the interface is down" started_while_down
 run_step "the same where no interface is up: refused" nothing_to_ask
 run_step "refusals are one clear line" refusals

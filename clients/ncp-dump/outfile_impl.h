@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* outfile_impl.h - what outfile.c and outfile_repair.c share. */
+/* outfile_impl.h - what the files outfile*.c share. */
 #ifndef OUTFILE_IMPL_H
 #define OUTFILE_IMPL_H
 

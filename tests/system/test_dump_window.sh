@@ -96,6 +96,7 @@ live()
 run_step "a live bus" live
 interrupt()
 {
+	rm -f "$file" # an earlier one would tell that this ncp-dump is under way
 	spawn dump ncp-dump -i "$bus" -w "$file" --from oldest --json
 	wait_for "[ \$(stat -c %s $file) -gt 500000 ]" 5
 	kill -USR1 "${pid[dump]}"
@@ -114,8 +115,10 @@ twice()
 	mkfifo "$TAP_DIR/stuck"
 	exec 9<>"$TAP_DIR/stuck"
 	spawn dump ncp-dump -i "$bus" -w "$TAP_DIR/stuck" --from oldest
-	# Its handlers are set before it opens the file.
-	wait_for "readlink /proc/${pid[dump]}/fd/* | grep -qx $TAP_DIR/stuck" 5
+	# Once the pipe is full, it waits in a write.
+	wait_for "python3 -c 'import fcntl, struct, sys, termios
+held = struct.unpack(\"i\", fcntl.ioctl(9, termios.FIONREAD, bytes(4)))[0]
+sys.exit(held < 60000)'" 10
 	kill -INT "${pid[dump]}"
 	wait_for "grep -q '^ShdPnd:.0*$' /proc/${pid[dump]}/status" 5
 	stop dump INT 2

@@ -42,11 +42,12 @@ cflags    = -std=gnu17 -D_GNU_SOURCE -pthread $(HARDEN) \
 ldflags   = -pthread $(sanitize) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
 pkg       = $(if $(strip $2),$(shell $(PKG_CONFIG) $1 $2))
 
-# Under sudo, whatever writes into the tree runs as the user who called, if it is his tree.
+# Under sudo the build runs as the user who called, if it is his tree, and a build that root left
+# there becomes his, too.
 ifneq ($(SUDO_UID),)
 ifeq ($(shell id -u),0)
 user := setpriv --reuid=$(SUDO_UID) --regid=$(SUDO_GID) --init-groups
-as_user := $(shell $(user) test -w . -a '(' ! -e build -o -w build ')' 2>/dev/null && echo '$(user)')
+as_user := $(shell $(user) test -w . 2>/dev/null && echo '$(user)')
 endif
 endif
 
@@ -75,6 +76,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 
 ifneq ($(as_user),)
 all tests: FORCE
+	@[ ! -d build ] || find build ! -user $(SUDO_UID) -exec chown -h $(SUDO_UID):$(SUDO_GID) {} +
 	+@$(as_user) $(MAKE) --no-print-directory $@
 else
 all: $(libs) $(programs)
@@ -166,7 +168,7 @@ $(foreach t,$(filter %.c,$(test_src)) $(wildcard tests/tools/*.c),$(eval $(call 
 deps  := DEPS='$(DEPS)' CC='$(CC)' tests/tools/deps.sh
 # Every processor, unless the caller gave a -j of his own.
 jobs   = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
-build  = $(as_user) $(MAKE) --no-print-directory $(jobs)
+build  = $(MAKE) --no-print-directory $(jobs)
 export NCP_BUILD := $(abspath $B)
 export NCP_BIN   := $(NCP_BUILD)/bin
 

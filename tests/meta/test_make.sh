@@ -68,6 +68,7 @@ is "0 no" "$rc $([ -e "$tree/build" ] || echo no)" "clean removes the build"
 chmod 755 "$TAP_DIR"
 if [ "$(id -u)" = 0 ] && setpriv --reuid=1234 --regid=1234 --clear-groups true 2>/dev/null; then
 	chown -R 65534:65534 "$tree"
+	in_tree make # by root itself, so that the build belongs to root
 	in_tree SUDO_UID=65534 SUDO_GID=65534 VERDICT=ok make check
 	is "0" "$rc" "under sudo, check builds and passes"
 	is "" "$(find "$tree" -user root)" "and leaves no file of root's in the user's tree"

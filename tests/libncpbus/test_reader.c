@@ -237,7 +237,7 @@ static void test_span(struct test_bus *t)
 	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, 0);
 	struct ncp_span span = NCP_SPAN_INIT;
 	struct ncp_frame f = NCP_FRAME_INIT;
-	uint64_t next = t->next, blocks = 0, bytes = 0, bad = 0, spans = 0;
+	uint64_t next = t->next, blocks = 0, bad = 0, spans = 0;
 	int r;
 
 	bus_publish(t, 250);
@@ -253,7 +253,6 @@ static void test_span(struct test_bus *t)
 		}
 		bad += blocks != span.next_seq - (t->next - 250);
 		next = span.next_seq;
-		bytes += span.len;
 		spans++;
 	}
 	is_i64(0, r, "spans end with nothing new");

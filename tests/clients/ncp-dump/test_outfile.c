@@ -238,7 +238,7 @@ static struct run run(const char *path, enum outfile_writer writer, uint64_t see
 
 static void rounds(const char *dir, const char *where, enum outfile_writer writer)
 {
-	uint64_t straight = 0, gaps = 0, lost = 0, frames = 0;
+	uint64_t straight = 0, gaps = 0, lost = 0;
 	char path[256];
 	bool good = true;
 
@@ -254,7 +254,6 @@ static void rounds(const char *dir, const char *where, enum outfile_writer write
 		straight += x.straight;
 		gaps += x.gaps;
 		lost += x.lost;
-		frames += x.next;
 	}
 	ok(good, "%s: overrun, every frame is right or inside a gap, each once", where);
 	ok(straight > 1000000 && gaps > 10 && lost > 1000,

@@ -148,7 +148,12 @@ static int place(struct capture *cap)
 			missing(cap, text, w.value, now);
 		break;
 	default:
-		w.whence = NCP_LATEST;
+		/*
+		 * The client stands there since it attached.  To go to what is the newest now
+		 * would pass over frames that a producer has published for it since: with
+		 * --wait-clients it begins at the attach.
+		 */
+		return 0;
 	}
 	return r < 0 ? r : ncp_seek(cap->c, &w);
 }

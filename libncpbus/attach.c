@@ -89,7 +89,14 @@ uint32_t ncpi_state(struct ncp_client *c)
 		c->heartbeat = beat;
 		c->heartbeat_seen_ns = ncpi_now_monotonic();
 	} else if (ncpi_now_monotonic() - c->heartbeat_seen_ns > DEAD_NS) {
-		return NCP_DEAD;
+		/* Looked at again after the clock: this process may have been stopped between the
+		 * two, and then it is we who gave no sign of life. */
+		uint64_t now = ncpi_load_acquire(&h->heartbeat);
+
+		if (now == beat)
+			return NCP_DEAD;
+		c->heartbeat = now;
+		c->heartbeat_seen_ns = ncpi_now_monotonic();
 	}
 	return state;
 }
@@ -126,6 +133,7 @@ static int go_elsewhere(struct ncp_client *c, const struct ncp_where *where)
 	const struct ncpi_header *h = c->seg.h;
 	bool known = h->replaced == where->incarnation && h->replaced_next_seq >= where->value;
 
+	ncpi_window_begin(c, false); /* a window that a seek leaves is over */
 	c->at = (struct ncpi_place){ 0, 0 };
 	if (!known || h->replaced_next_seq > where->value) {
 		struct ncp_frame *e = ncpi_event(c, NCP_LOST);
@@ -197,9 +205,15 @@ int ncp_seek(struct ncp_client *c, const struct ncp_where *where)
 
 	if (r < 0)
 		return r;
-	c->n_held = c->n_events = 0;
+	/* What was handed out and torn counts as lost, though nobody is told any more: losses belong
+	 * to the place that is left.  What happened to the client itself is still told. */
+	(void)ncpi_held_check(c);
 	c->has_span = false;
 	r = c->move ? ncpi_move(c) : 0;
+	for (uint32_t i = c->n_events; i-- > 0;)
+		if (c->event[i].kind != NCP_EVICTED && c->event[i].kind != NCP_UNLISTED)
+			memmove(&c->event[i], &c->event[i + 1],
+				(--c->n_events - i) * sizeof(c->event[0]));
 	if (r == 0)
 		r = ncpi_go(c, where);
 	if (r == 0)
@@ -238,12 +252,11 @@ int ncpi_replacement(struct ncp_client *c)
 
 int ncpi_move(struct ncp_client *c)
 {
-	bool polled = c->poller != NULL;
-
 	/* The poller's thread sleeps on the old mapping. */
-	ncpi_poller_stop(c, false);
+	ncpi_poller_pause(c);
 	ncpi_segment_unmap(&c->seg);
 	c->seg = c->next;
+	ncpi_poller_resume(c);
 	memset(&c->next, 0, sizeof(c->next));
 	c->move = false;
 	c->reattached++;
@@ -260,8 +273,6 @@ int ncpi_move(struct ncp_client *c)
 	ncpi_enrol_tell(c, true);
 	if (c->flags & NCP_RELIABLE && ncpi_enrol_reliable(c) < 0)
 		ncpi_event(c, NCP_EVICTED);
-	if (polled && ncp_fd(c) < 0)
-		return -ENOMEM;
 	return 0;
 }
 

@@ -140,6 +140,10 @@ struct ncp_frame *ncpi_event(struct ncp_client *c, uint32_t kind);
  * Returns 0, NCP_ECORRUPT. */
 int ncpi_lapped(struct ncp_client *c);
 
+/* ncpi_held_check - were the frames that the last call handed out whole until now?  Those that are
+ * not become lost, with NCP_LOST queued.  0, NCP_ECORRUPT. */
+int ncpi_held_check(struct ncp_client *c);
+
 /*
  * ncpi_prepare - what every reading call does first: complete a re-attach, look again at what was
  * handed out, give an event that is due.  1: *f was filled.  0: go on.  < 0: error.
@@ -256,6 +260,10 @@ void ncpi_filter_free(struct ncpi_filter *f);
 
 /* ncpi_poller_rearm - ncp_next() found nothing: from now on the descriptor tells of news. */
 void ncpi_poller_rearm(struct ncp_client *c);
+/* ncpi_poller_pause, ncpi_poller_resume - around a change of the mapping that its thread sleeps on;
+ * the descriptor stays the same. */
+void ncpi_poller_pause(struct ncp_client *c);
+void ncpi_poller_resume(struct ncp_client *c);
 void ncpi_poller_stop(struct ncp_client *c, bool child);
 
 #endif

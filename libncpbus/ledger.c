@@ -14,7 +14,8 @@ static void add(struct ncp_window *sum, const struct ncp_window *w)
 
 void ncpi_window_begin(struct ncp_client *c, bool open)
 {
-	if (c->window_open) {
+	/* One in which nothing happened was none. */
+	if (c->window_open && c->now.next_seq != c->now.first_seq) {
 		add(&c->total, &c->now);
 		c->before = c->now;
 	}
@@ -26,6 +27,10 @@ void ncpi_window_begin(struct ncp_client *c, bool open)
 
 int ncp_stats(const struct ncp_client *c, struct ncp_stats *s)
 {
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
 	if (s->size < sizeof(*s))
 		return -EINVAL;
 	*s = (struct ncp_stats){ .size = s->size,
@@ -49,6 +54,10 @@ int ncp_stats(const struct ncp_client *c, struct ncp_stats *s)
 
 int ncp_tell(const struct ncp_client *c, struct ncp_cursor *cursor)
 {
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
 	if (cursor->size < sizeof(*cursor))
 		return -EINVAL;
 	cursor->incarnation = c->seg.incarnation;

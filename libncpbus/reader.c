@@ -55,11 +55,7 @@ int ncpi_lapped(struct ncp_client *c)
 	return 0;
 }
 
-/*
- * The frames that the last call handed out: were they whole until now?  If tail has moved into them,
- * those are lost, not read.
- */
-static int held_check(struct ncp_client *c)
+int ncpi_held_check(struct ncp_client *c)
 {
 	const struct ncpi_held *held = c->held;
 	uint32_t n = c->n_held, torn = 0;
@@ -105,7 +101,7 @@ int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f)
 	if (r < 0)
 		return r;
 	c->has_span = false;
-	if (c->n_held && (r = held_check(c)) < 0)
+	if (c->n_held && (r = ncpi_held_check(c)) < 0)
 		return r;
 	if (c->n_events) {
 		event_pop(c, f);
@@ -467,6 +463,10 @@ int ncp_recv(struct ncp_client *c, void *buf, size_t cap, struct ncp_frame *f)
 
 int ncp_intact(const struct ncp_client *c, uint64_t position)
 {
+	int r = ncpi_usable(c);
+
+	if (r < 0)
+		return r;
 	/* C3, C4: what the caller read before this call, it read before tail. */
 	ncpi_fence_acquire();
 	return ncpi_load(&c->seg.h->tail) <= position;

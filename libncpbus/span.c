@@ -116,7 +116,7 @@ void ncp_span_lost(struct ncp_client *c, uint64_t n)
 
 void ncp_release(struct ncp_client *c, uint64_t position, uint64_t seq)
 {
-	if (position <= c->released.position || position > c->at.position)
+	if (ncpi_usable(c) < 0 || position <= c->released.position || position > c->at.position)
 		return;
 	c->released = (struct ncpi_place){ position, seq };
 	ncpi_enrol_tell(c, false);

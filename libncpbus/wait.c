@@ -86,6 +86,7 @@ struct ncpi_poller {
 	uint32_t seen_state;
 	uint64_t look_ns; /* CLOCK_MONOTONIC: look then, whatever happens */
 	uint32_t stop;
+	bool runs; /* false: no thread could be had; the descriptor stays readable */
 };
 
 static void *poller_main(void *arg)
@@ -117,9 +118,33 @@ static void *poller_main(void *arg)
 	return NULL;
 }
 
-int ncp_fd(struct ncp_client *c)
+static int poller_start(struct ncpi_poller *p, const struct ncpi_header *h)
 {
 	sigset_t all, old;
+
+	p->h = h;
+	p->stop = p->armed = 0;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int r = pthread_create(&p->thread, NULL, poller_main, p);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	p->runs = r == 0;
+	return -r;
+}
+
+static void poller_end(struct ncpi_poller *p)
+{
+	if (!p->runs)
+		return;
+	ncpi_store(&p->stop, 1);
+	ncpi_store_release(&p->armed, 1);
+	ncpi_futex_wake(&p->armed, 1);
+	pthread_join(p->thread, NULL);
+	p->runs = false;
+}
+
+int ncp_fd(struct ncp_client *c)
+{
 	int r = ncpi_usable(c);
 
 	if (r < 0)
@@ -129,7 +154,6 @@ int ncp_fd(struct ncp_client *c)
 	struct ncpi_poller *p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	p->h = c->seg.h;
 	/* Readable from the start: the client looks first, then waits. */
 	p->fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->fd < 0) {
@@ -137,17 +161,30 @@ int ncp_fd(struct ncp_client *c)
 		free(p);
 		return r;
 	}
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&p->thread, NULL, poller_main, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r) {
+	r = poller_start(p, c->seg.h);
+	if (r < 0) {
 		close(p->fd);
 		free(p);
-		return -r;
+		return r;
 	}
 	c->poller = p;
 	return p->fd;
+}
+
+void ncpi_poller_pause(struct ncp_client *c)
+{
+	if (c->poller)
+		poller_end(c->poller);
+}
+
+void ncpi_poller_resume(struct ncp_client *c)
+{
+	const uint64_t one = 1;
+
+	/* Readable: the client looks at the new bus first.  A full count is readable, too. */
+	if (c->poller && poller_start(c->poller, c->seg.h) <= 0 &&
+	    write(c->poller->fd, &one, sizeof(one)) < 0)
+		return;
 }
 
 void ncpi_poller_rearm(struct ncp_client *c)
@@ -155,7 +192,7 @@ void ncpi_poller_rearm(struct ncp_client *c)
 	struct ncpi_poller *p = c->poller;
 	uint64_t count;
 
-	if (ncpi_load(&p->armed))
+	if (!p->runs || ncpi_load(&p->armed))
 		return;
 	/* Emptied before it is armed: what the thread writes from now on stays. */
 	if (read(p->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
@@ -175,12 +212,8 @@ void ncpi_poller_stop(struct ncp_client *c, bool child)
 	if (!p)
 		return;
 	c->poller = NULL;
-	if (!child) { /* a child has no such thread */
-		ncpi_store(&p->stop, 1);
-		ncpi_store_release(&p->armed, 1);
-		ncpi_futex_wake(&p->armed, 1);
-		pthread_join(p->thread, NULL);
-	}
+	if (!child) /* a child has no such thread */
+		poller_end(p);
 	close(p->fd);
 	free(p);
 }

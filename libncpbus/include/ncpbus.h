@@ -242,7 +242,7 @@ void ncp_detach(struct ncp_client *client);
  *
  *   buf   cap bytes, the caller's, any alignment; too small is not an error: f->caplen is what
  *         was captured, min(caplen, cap) bytes are in buf, f->data == buf
- *   f     written only when 1 is returned
+ *   f     means something only when 1 is returned
  *
  * What it returned is whole: it was checked after the copy.  Never blocks; makes no system call
  * but, a few times a second, one pwrite of the registry line.
@@ -389,7 +389,7 @@ struct ncp_cursor {
 };
 #define NCP_CURSOR_INIT { .size = sizeof(struct ncp_cursor) }
 
-/* ncp_tell - where the client stands.  Returns 0 or -EINVAL. */
+/* ncp_tell - where the client stands.  Returns 0, NCP_EFORK, -EINVAL. */
 NCP_MUST_CHECK int ncp_tell(const struct ncp_client *client, struct ncp_cursor *cursor);
 
 /*
@@ -451,7 +451,7 @@ struct ncp_stats {
 #define NCP_STATS_INIT { .size = sizeof(struct ncp_stats) }
 
 /* ncp_stats - the client's own ledger.  A frame handed out by ncp_next() counts as read until the
- * next call finds otherwise.  Returns 0 or -EINVAL. */
+ * next call finds otherwise.  Returns 0, NCP_EFORK, -EINVAL. */
 NCP_MUST_CHECK int ncp_stats(const struct ncp_client *client, struct ncp_stats *s);
 
 /* What the bus's header says, and what follows from it. */
@@ -489,7 +489,8 @@ struct ncp_bus_info {
 };
 #define NCP_BUS_INFO_INIT { .size = sizeof(struct ncp_bus_info) }
 
-/* ncp_bus_info - look at the bus.  Cheap; no system call but clock_gettime.  Returns 0 or -EINVAL. */
+/* ncp_bus_info - look at the bus.  Cheap; no system call but clock_gettime.  Returns 0,
+ * NCP_EFORK, NCP_ECORRUPT, -EINVAL. */
 NCP_MUST_CHECK int ncp_bus_info(struct ncp_client *client, struct ncp_bus_info *info);
 
 /* A worker of the producer. */

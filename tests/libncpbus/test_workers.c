@@ -160,6 +160,7 @@ static void test_workers(uint32_t n, bool reliable)
 	struct worker w[WORKERS];
 	struct test_bus t;
 
+	ncpi_testpoint_fn = dawdle;
 	make(&t, n, reliable);
 	for (int i = 0; i < 2; i++) {
 		r[i] = (struct reader){ .c = bus_attach(&t, NCP_OLDEST, 0,
@@ -171,7 +172,6 @@ static void test_workers(uint32_t n, bool reliable)
 		    pthread_create(&r[i].thread, NULL, reader_main, &r[i]))
 			bail("reader");
 	}
-	ncpi_testpoint_fn = dawdle;
 	run(w, &t, n);
 	for (uint32_t i = 0; i < n; i++)
 		pthread_join(w[i].thread, NULL);

@@ -205,8 +205,8 @@ static void options_parse(const uint32_t *o, uint32_t n_words, struct ncp_frame 
 }
 
 /* C2: take the block at a place apart into f.  Reads nothing outside [place, head). */
-static inline void block_parse(const struct ncp_client *c, struct ncpi_place at, struct block *b,
-			       struct ncp_frame *f)
+static inline __attribute__((always_inline)) void
+block_parse(const struct ncp_client *c, struct ncpi_place at, struct block *b, struct ncp_frame *f)
 {
 	const uint32_t *w =
 		(const uint32_t *)(const void *)ncpi_segment_at(&c->seg, at.position);
@@ -319,6 +319,13 @@ static inline void consume(struct ncp_client *c, const struct block *b)
 static inline int next(struct ncp_client *c, struct ncp_frame *f, struct block *b, bool *event)
 {
 	*event = true;
+	/* As a rule the frame handed out before is whole: C3, C4 without a call. */
+	if (c->n_held) {
+		NCPI_TESTPOINT("read:held");
+		ncpi_fence_acquire();
+		if (ncpi_load(&c->seg.h->tail) <= c->held[0].at.position)
+			c->n_held = 0;
+	}
 	if (c->n_held || c->n_events || c->move || c->has_span || !*c->forked) {
 		int r = ncpi_prepare(c, f);
 

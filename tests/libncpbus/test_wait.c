@@ -220,7 +220,7 @@ static void test_states(struct test_bus *t)
 {
 	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, NCP_NO_REGISTRY);
 	uint64_t incarnation = t->bus.seg.incarnation;
-	struct ncp_frame f;
+	struct ncp_frame f = NCP_FRAME_INIT;
 
 	bus_publish(t, 2);
 	bus_stop(t, NCP_STOPPED);

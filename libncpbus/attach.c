@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "libncpbus/client.h"
+#include "libncpbus/group.h"
 #include "libncpbus/order.h"
 #include "libncpbus/stamp.h"
 
@@ -205,6 +206,8 @@ int ncp_seek(struct ncp_client *c, const struct ncp_where *where)
 
 	if (r < 0)
 		return r;
+	if (c->group)
+		return -EINVAL;
 	/* What was handed out and torn counts as lost, though nobody is told any more: losses belong
 	 * to the place that is left.  What happened to the client itself is still told. */
 	(void)ncpi_held_check(c);
@@ -263,8 +266,8 @@ int ncpi_move(struct ncp_client *c)
 	ncpi_prologue_free(&c->prologue);
 	ncpi_filter_renew(c);
 	life_begin(c);
-	int r = ncpi_go(c, &(struct ncp_where){ .size = sizeof(struct ncp_where),
-						.whence = NCP_SEQ });
+	const struct ncp_where first = { .size = sizeof(first), .whence = NCP_SEQ };
+	int r = c->group ? ncpi_group_rejoin(c) : ncpi_go(c, &first);
 	if (r < 0)
 		return r;
 	c->released = c->at;
@@ -307,6 +310,11 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 		snprintf(why, sizeof(why), "a shard's index is below their number");
 		goto fail;
 	}
+	if (o->group && (o->shard_n > 1 || o->flags & NCP_ORDERED)) {
+		r = -EINVAL;
+		snprintf(why, sizeof(why), "a group has no shards and no order of times");
+		goto fail;
+	}
 	r = trust(c, o->trust_owner);
 	if (r < 0) {
 		snprintf(why, sizeof(why), "unknown user in the list of trusted owners");
@@ -337,7 +345,7 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 			goto fail;
 	}
 	life_begin(c);
-	r = ncpi_go(c, &o->from);
+	r = o->group ? ncpi_group_join(c, o->group, &o->from, why) : ncpi_go(c, &o->from);
 	if (r < 0) {
 		if (r == -ERANGE)
 			snprintf(why, sizeof(why), "that number is yet to come");
@@ -349,7 +357,7 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 	if (o->flags & NCP_RELIABLE) {
 		r = ncpi_enrol_reliable(c);
 		/* Overrun while it waited for the grant, from where no number was asked for. */
-		if (r == 0 && ncpi_load(&c->grant->granted) > c->at.position &&
+		if (r == 0 && !c->group && ncpi_load(&c->grant->granted) > c->at.position &&
 		    (o->from.whence == NCP_LATEST || o->from.whence == NCP_OLDEST)) {
 			r = ncpi_go(c, &o->from);
 			c->released = c->at;
@@ -396,6 +404,7 @@ void ncp_detach(struct ncp_client *c)
 	bool child = c->forked && !*c->forked;
 
 	ncpi_poller_stop(c, child);
+	ncpi_group_leave(c, child);
 	ncpi_unenrol(c, child);
 	ncpi_segment_unmap(&c->seg);
 	ncpi_segment_unmap(&c->next);

@@ -35,6 +35,7 @@ enum ncpi_choice { NCPI_GIVE, NCPI_FILTERED, NCPI_OTHERS };
 struct ncpi_filter;
 struct ncpi_poller;
 struct ncpi_reorder;
+struct ncpi_group;
 
 struct ncp_client {
 	uint32_t *forked; /* a page that reads 0 in a child: MADV_WIPEONFORK */
@@ -63,6 +64,7 @@ struct ncp_client {
 
 	/* The ledger. */
 	struct ncp_window now, before, total; /* total: of the windows before now */
+	uint64_t taken; /* of now.others: frames that came to us after all, and count elsewhere */
 	bool window_open; /* false: the first frame given will begin it */
 	uint32_t reattached;
 
@@ -88,6 +90,7 @@ struct ncp_client {
 	uint32_t shard_idx, shard_n; /* n <= 1: every flow */
 	struct ncpi_filter *filter;  /* NULL: every frame */
 	struct ncpi_poller *poller; /* NULL: ncp_fd() was not called */
+	struct ncpi_group *group; /* NULL: all frames are this client's */
 	struct ncpi_reorder *reorder; /* NULL: frames come as they stand in the ring */
 };
 
@@ -130,6 +133,17 @@ static inline uint64_t ncpi_margin(const struct ncpi_segment *seg)
 {
 	return seg->ring_size / 16;
 }
+
+/* ncpi_locate_from - the block of frame seq, walking from a place before it: 1, 0 (head came first),
+ * -EAGAIN (overrun: then *p's first value was), NCP_ECORRUPT. */
+int ncpi_locate_from(const struct ncpi_segment *seg, uint64_t seq, struct ncpi_place *p);
+
+/* --- span.c ---------------------------------------------------------------------------------- */
+
+/* ncpi_span_end - where a run of blocks from a place ends: a waypoint within max_len bytes (0: no
+ * limit), else the next one after.  *end: the furthest place there is; set if there is a nearer one. */
+void ncpi_span_end(const struct ncpi_segment *seg, struct ncpi_place from, size_t max_len,
+		   struct ncpi_place *end);
 
 /* --- reader.c -------------------------------------------------------------------------------- */
 
@@ -200,13 +214,22 @@ uint64_t ncpi_reorder_due_ns(struct ncp_client *c);
 /* --- ledger.c -------------------------------------------------------------------------------- */
 
 void ncpi_window_begin(struct ncp_client *c, bool open);
-static inline void ncpi_window_frame(struct ncp_client *c, enum ncpi_choice choice)
+/* ncpi_window_pass - n frames from c->at.seq on are accounted for; the caller says as what. */
+static inline void ncpi_window_pass(struct ncp_client *c, uint64_t n)
 {
 	if (!c->window_open) {
 		c->now.first_seq = c->at.seq;
 		c->window_open = true;
 	}
-	c->now.next_seq = c->at.seq + 1;
+	/* Below: a group's frames that were another member's, who died. */
+	if (c->at.seq >= c->now.next_seq)
+		c->now.next_seq = c->at.seq + n;
+	else
+		c->taken += n;
+}
+static inline void ncpi_window_frame(struct ncp_client *c, enum ncpi_choice choice)
+{
+	ncpi_window_pass(c, 1);
 	if (choice == NCPI_GIVE)
 		c->now.frames++;
 	else if (choice == NCPI_FILTERED)

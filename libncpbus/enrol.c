@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "libncpbus/client.h"
+#include "libncpbus/group.h"
 #include "libncpbus/order.h"
 #include "libncpbus/stamp.h"
 
@@ -20,6 +21,8 @@
 /* Everything before this is done with; what the last call handed out is not. */
 static struct ncpi_place standing(const struct ncp_client *c)
 {
+	if (c->group)
+		return ncpi_group_standing(c);
 	if (c->flags & NCP_HOLD)
 		return c->released;
 	if (c->reorder)

@@ -14,11 +14,13 @@ static void add(struct ncp_window *sum, const struct ncp_window *w)
 
 void ncpi_window_begin(struct ncp_client *c, bool open)
 {
+	c->now.others -= c->taken;
 	/* One in which nothing happened was none. */
 	if (c->window_open && c->now.next_seq != c->now.first_seq) {
 		add(&c->total, &c->now);
 		c->before = c->now;
 	}
+	c->taken = 0;
 	c->now = (struct ncp_window){ .incarnation = c->seg.incarnation,
 				      .first_seq = c->at.seq,
 				      .next_seq = c->at.seq };
@@ -38,6 +40,7 @@ int ncp_stats(const struct ncp_client *c, struct ncp_stats *s)
 				 .now = c->now,
 				 .before = c->before,
 				 .total = c->total };
+	s->now.others -= c->taken;
 	if (c->reorder) {
 		s->waiting = ncpi_reorder_waiting(c);
 		s->late = ncpi_reorder_late(c);

@@ -200,6 +200,11 @@ static int walk(const struct ncpi_segment *seg, struct ncpi_place *p, bool by_ti
 	return 0;
 }
 
+int ncpi_locate_from(const struct ncpi_segment *seg, uint64_t seq, struct ncpi_place *p)
+{
+	return walk(seg, p, false, seq);
+}
+
 int ncpi_locate_seq(const struct ncpi_segment *seg, uint64_t seq, struct ncpi_place *p)
 {
 	int r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "libncpbus/client.h"
+#include "libncpbus/group.h"
 #include "libncpbus/order.h"
 
 struct ncp_frame *ncpi_event(struct ncp_client *c, uint32_t kind)
@@ -33,6 +34,9 @@ static void event_pop(struct ncp_client *c, struct ncp_frame *f)
 int ncpi_lapped(struct ncp_client *c)
 {
 	struct ncpi_place p;
+
+	if (c->group)
+		return ncpi_group_lapped(c);
 	/* A producer that waits for us does not go on before we do: no margin. */
 	int r = ncpi_locate_oldest(&c->seg, c->grant ? 0 : ncpi_margin(&c->seg), &p);
 
@@ -74,7 +78,7 @@ int ncpi_held_check(struct ncp_client *c)
 		return 0;
 	/* [first, end) is lost: the torn ones, those between that were passed over, and, when
 	 * everything up to here is gone too, those after; whatever became of them, it is undone. */
-	bool all = torn == n && c->at.position < tail;
+	bool all = torn == n && c->at.position < tail && !c->group;
 	uint64_t first = held[0].at.seq;
 	uint64_t end = all ? c->at.seq : held[torn - 1].at.seq + 1;
 	uint64_t others = (all ? c->now.others : held[torn - 1].others) - held[0].others;
@@ -147,6 +151,8 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
 {
 	uint32_t state = ncpi_state(c);
 
+	if (c->group)
+		state = ncpi_group_state(c, state);
 	/* The state was loaded before head is loaded again: "ended" is believed only when nothing
 	 * is left that was published before it. */
 	if (state != c->told_state || c->next.h) {
@@ -162,7 +168,7 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
 		c->grant = NULL;
 		c->line.flags &= ~NCPI_LINE_RELIABLE; /* the next producer need not wait either */
 		ncpi_event(c, NCP_EVICTED);
-	} else if (ncpi_replacement(c)) {
+	} else if (ncpi_replacement(c) && (!c->group || ncpi_group_left(c))) {
 		if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
 			return 2;
 		leave(c);
@@ -255,6 +261,13 @@ block_parse(const struct ncp_client *c, struct ncpi_place at, struct block *b, s
 static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct block *b)
 {
 	for (;;) {
+		if (c->at.position == c->head && c->group) {
+			int r = ncpi_group_more(c);
+
+			if (r != 1)
+				return r;
+			continue; /* a claim can be empty */
+		}
 		if (c->at.position == c->head) {
 			NCPI_TESTPOINT("read:C1");
 			/* C1: acquire, so that the blocks below head are seen whole. */
@@ -427,7 +440,8 @@ int ncp_next_batch(struct ncp_client *c, struct ncp_frame *frames, int n)
 		c->held[c->n_held++] = (struct ncpi_held){ c->at, c->now.others };
 		c->last_ts_ns = frames[k].ts_ns;
 		consume(c, &b);
-		if (++k == n)
+		/* Behind a claim's end we would answer that it is done with. */
+		if (++k == n || (c->group && c->at.position == c->head))
 			break;
 		frames[k].size = size;
 	} while (frame_find(c, &frames[k], &b) == 1);

@@ -3,31 +3,44 @@
 #include <errno.h>
 
 #include "libncpbus/client.h"
+#include "libncpbus/group.h"
 #include "libncpbus/order.h"
 
-/* Where a span from c->at ends: a waypoint within max_len, else the next one after, else the newest
- * place.  1, or < 0. */
-static int span_end(const struct ncp_client *c, size_t max_len, struct ncpi_place *end)
+void ncpi_span_end(const struct ncpi_segment *seg, struct ncpi_place from, size_t max_len,
+		   struct ncpi_place *end)
 {
-	int r = ncpi_locate_newest(&c->seg, end);
-
-	if (r < 0)
-		return r;
-	uint64_t all = end->position - c->at.position;
-	/* More than the ring, or backwards: overrun meanwhile or hostile, the caller's to see. */
-	if (max_len == 0 || all <= max_len || all > c->seg.ring_size)
-		return 1;
+	uint64_t all = end->position - from.position;
 	struct ncpi_place waypoint;
 
-	for (uint64_t reach = max_len;; reach *= 2) {
-		if (reach >= all)
-			return 1; /* no waypoint: the table no longer holds one for this run */
-		if (ncpi_locate_before(&c->seg, c->at.position + reach, &waypoint) &&
-		    waypoint.position > c->at.position)
-			break;
+	/* More than the ring, or backwards: overrun meanwhile or hostile, the caller's to see. */
+	if (max_len == 0 || all > seg->ring_size)
+		return;
+	for (uint64_t reach = max_len; reach < all; reach *= 2) {
+		if (ncpi_locate_before(seg, from.position + reach, &waypoint) &&
+		    waypoint.position > from.position) {
+			*end = waypoint;
+			return;
+		}
 	}
-	*end = waypoint;
-	return 1;
+	/* No waypoint: the table no longer holds one for this run. */
+}
+
+/* The furthest place that a span from c->at can reach.  1.  0: none beyond c->at.  2: c->at was
+ * overrun.  < 0 */
+static int furthest(struct ncp_client *c, struct ncpi_place *end)
+{
+	if (c->group) {
+		int r = c->at.position == c->head ? ncpi_group_more(c) : 1;
+
+		*end = ncpi_group_end(c);
+		return r;
+	}
+	/* C1 */
+	uint64_t head = ncpi_load_acquire(&c->seg.h->head);
+	if (head < c->at.position)
+		return NCP_ECORRUPT;
+	c->head = head;
+	return head == c->at.position ? 0 : ncpi_locate_newest(&c->seg, end) < 0 ? NCP_ECORRUPT : 1;
 }
 
 int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct ncp_frame *ev)
@@ -41,20 +54,16 @@ int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct
 
 		if (r)
 			return r;
-		/* C1 */
-		uint64_t head = ncpi_load_acquire(&c->seg.h->head);
-		if (head < c->at.position)
-			return NCP_ECORRUPT;
-		if (head == c->at.position) {
-			c->head = head;
+		r = furthest(c, &end);
+		if (r == 0) {
 			r = ncpi_idle(c, ev);
 			if (r == 2)
 				continue;
 			return r;
 		}
-		r = span_end(c, max_len, &end);
 		if (r < 0)
 			return r;
+		ncpi_span_end(&c->seg, c->at, max_len, &end);
 		NCPI_TESTPOINT("span:C4");
 		/* C3, C4: nothing was read yet, but what is known to be gone is not handed out. */
 		if (!ncp_intact(c, c->at.position) ||
@@ -76,16 +85,13 @@ int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct
 		r = ncp_prologue(c, &span->prologue, &span->prologue_len);
 		if (r < 0)
 			return r;
-		if (!c->window_open) {
-			c->now.first_seq = c->at.seq;
-			c->window_open = true;
-		}
+		ncpi_window_pass(c, end.seq - c->at.seq);
 		c->now.frames += end.seq - c->at.seq;
-		c->now.next_seq = end.seq;
 		c->span = c->at;
 		c->has_span = true;
 		c->at = end;
-		c->head = end.position;
+		if (!c->group)
+			c->head = end.position;
 		ncpi_enrol_tell(c, false);
 		ev->kind = NCP_SPAN;
 		return 1;
@@ -116,8 +122,13 @@ void ncp_span_lost(struct ncp_client *c, uint64_t n)
 
 void ncp_release(struct ncp_client *c, uint64_t position, uint64_t seq)
 {
-	if (ncpi_usable(c) < 0 || position <= c->released.position || position > c->at.position)
+	if (ncpi_usable(c) < 0)
 		return;
-	c->released = (struct ncpi_place){ position, seq };
+	if (c->group)
+		ncpi_group_release(c, position, seq);
+	else if (position <= c->released.position || position > c->at.position)
+		return;
+	else
+		c->released = (struct ncpi_place){ position, seq };
 	ncpi_enrol_tell(c, false);
 }

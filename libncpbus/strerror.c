@@ -31,6 +31,8 @@ const char *ncp_strerror(int code)
 		return "reliable delivery cannot be had";
 	case NCP_EFORK:
 		return "the client belongs to the process that forked this one";
+	case NCP_EGROUP:
+		return "work cannot be shared in that group";
 	case NCP_EACCESS:
 		return "no permission to read the bus";
 	default:

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "libncpbus/client.h"
+#include "libncpbus/group.h"
 #include "libncpbus/order.h"
 #include "libncpbus/stamp.h"
 
@@ -23,7 +24,9 @@ static uint64_t cap_ns(uint32_t state)
 /* When a reading call would return something although nothing came: CLOCK_MONOTONIC. */
 static uint64_t due(struct ncp_client *c)
 {
-	return c->reorder ? ncpi_reorder_due_ns(c) : UINT64_MAX;
+	return c->reorder ? ncpi_reorder_due_ns(c) :
+	       c->group	  ? ncpi_group_due_ns(c) :
+			    UINT64_MAX;
 }
 
 /* Would a reading call return something? */
@@ -31,13 +34,21 @@ static bool ready(struct ncp_client *c)
 {
 	if (c->n_events || c->move)
 		return true;
+	uint32_t state = ncpi_state(c);
+	if (c->group) {
+		/* What was handed out last is not done with before a reading call says so. */
+		if (c->n_held || c->has_span || c->at.position != c->head || ncpi_group_more(c))
+			return true;
+		state = ncpi_group_state(c, state);
+		return state != c->told_state || ncpi_evicted(c) ||
+		       (ncpi_replacement(c) && ncpi_group_left(c));
+	}
 	if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
 		return true;
 	uint64_t due_ns = due(c);
 	if (due_ns != UINT64_MAX) /* frames go before events */
 		return ncpi_now_monotonic() >= due_ns;
-	return ncpi_state(c) != c->told_state || ncpi_replacement(c) ||
-	       ncpi_evicted(c);
+	return state != c->told_state || ncpi_replacement(c) || ncpi_evicted(c);
 }
 
 int ncp_wait(struct ncp_client *c, int timeout_ms)

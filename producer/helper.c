@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "libncpbus/create.h"
+#include "libncpbus/group.h"
 #include "libncpbus/line.h"
 
 /* Lines looked at per question, some five system calls each: a registry that somebody filled with a
@@ -56,7 +57,9 @@ static void reap(struct self *s)
 			return;
 		}
 		/* What begins with '+' belongs to a group of clients, not to one. */
-		if (*e->d_name != '.' && *e->d_name != '+')
+		if (*e->d_name == '+')
+			(void)ncpi_group_reap(dirfd(s->registry), e->d_name);
+		else if (*e->d_name != '.')
 			(void)ncpi_line_reap(dirfd(s->registry), e->d_name, false);
 	}
 }

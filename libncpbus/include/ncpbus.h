@@ -82,6 +82,7 @@ struct ncp_client;
 #define NCP_ENOTRELIABLE (-1011) /* reliable was asked for and cannot be had: see the text */
 #define NCP_EFORK (-1012)	/* this client belongs to the process that forked this one */
 #define NCP_EACCESS (-1013)	/* the bus is there, and you may not read it */
+#define NCP_EGROUP (-1014)	/* a group was asked for and cannot be had: see the text */
 
 /* What ncp_next() and its relatives put into ncp_frame.kind. */
 enum ncp_kind {
@@ -193,6 +194,8 @@ struct ncp_options {
 	uint64_t reorder_ns;	/* NCP_ORDERED: how long the window is; 0: 50 ms */
 	uint32_t reorder_frames; /* and how many frames it may span; 0: 65536 */
 	uint32_t pad0;
+	const char *group;	/* share the frames with the others of that group, see below; made as
+				 * a bus name.  NULL: none */
 };
 #define NCP_OPTIONS_INIT { .size = sizeof(struct ncp_options), .from = NCP_WHERE_INIT }
 
@@ -216,6 +219,31 @@ struct ncp_options {
  *   - A filter set later does not change what the window already holds.  ncp_tell() gives the lowest
  *     number not yet handed out: resuming there gives again what had overtaken it.  ncp_seek()
  *     drops the window unread.  Not with ncp_span().
+ */
+
+/*
+ * Groups.  The clients of one user (effective uid) that name the same group share a bus's frames out
+ * among themselves, claim by claim: a run of frames, at most about 1 MiB or a 16th of the ring, that
+ * one of them took and none other gets.  They need the client registry, in which they keep a file.
+ *   - Each frame is given to one member; to a second one only if the first died.  A claim is done
+ *     with when its holder asks for more (any reading call, or ncp_wait() that found nothing left of
+ *     it); with NCP_HOLD, when ncp_release() says so.  Whoever detaches leaves the rest of his
+ *     claim to the others.
+ *   - Of a member that dies (however it does) another gets all that was not done with, from the
+ *     ring's history, within 100 ms if it is reading: then frames can come a second time, and below
+ *     the numbers that came before.  A child of fork() that lives on keeps its parent alive in this
+ *     sense, until it calls ncp_detach().
+ *   - A member that is stopped or slow keeps its claim.  If that is overrun, it is lost, told
+ *     and counted by that member when it comes to it; if it dies before, by who takes over.  What
+ *     is overrun before anybody claimed it is lost by who claims it then.  So over all members each
+ *     frame is in frames, filtered or lost of one of them, and in others of the rest.
+ *   - options.from counts for the first member only.  The group's place lasts as long as the bus (and
+ *     its file): who comes when all have left goes on where they were.
+ *   - NCP_ENDED and NCP_CLOSED are told when all claims are done, so that somebody is there to take
+ *     over; but at most 10 s, or 1 s, after the last frame was given to somebody.
+ *   - When the bus is replaced, the group begins with the new one's first frame.
+ *   - A window begins with the lowest frame that could come to this member.  ncp_seek() gives
+ *     -EINVAL; shards and NCP_ORDERED cannot be had in a group.
  */
 
 /*
@@ -433,7 +461,7 @@ struct ncp_window {
 	uint64_t next_seq;	/* one past the last frame accounted for */
 	uint64_t frames;	/* handed out and not lost afterwards */
 	uint64_t filtered;	/* passed over because the filter said no */
-	uint64_t others;	/* left to the other shards */
+	uint64_t others;	/* left to the other shards, or to the group's other members */
 	uint64_t lost;		/* overwritten before they were read */
 };
 

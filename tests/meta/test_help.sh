@@ -59,9 +59,5 @@ for program in "${programs[@]}"; do
 	found=$(options <"$TAP_DIR/help")
 	like "--help" "$found" "$name --help shows a list of options"
 	page=$(compgen -G "doc/man/$name.[18]")
-	if [ -n "$page" ]; then
-		is "" "$(missing "$page" <<<"$found" | xargs)" "$page has an entry for each"
-	else
-		skip 1 "doc/man has no page for $name yet"
-	fi
+	is "" "$(missing "${page:-/dev/null}" <<<"$found" | xargs)" "its man page has an entry for each"
 done

@@ -63,11 +63,9 @@ shows_a_page()
 {
 	spawn producer ncp-producer "synth:pps=2000,size=100" -b "$bus" -m 8M
 	wait_for "ncp-stats -i $bus --once --json | grep -q '\"state\":\"live\"'" 5
-	# script(1) gives it a terminal, and so an end by Ctrl-C.
-	spawn page env TERM=xterm script -qec "ncp-stats -i $bus -n 0.1" /dev/null
+	TERM=xterm spawn page terminal 24 80 ncp-stats -i "$bus" -n 0.1
 	wait_for "grep -q 'bits .*[0-9]M' $TAP_DIR/page.out" 5
-	kill -INT "$(pgrep -P "${pid[page]}")"
-	reap page 5
+	stop page INT 5
 	[ "$status" = 0 ]
 	stop producer INT 5
 }

@@ -110,5 +110,5 @@ is "[(1000, 3000, 0, 2000, [[1000, 3000]]), (0, 500, 500, 0, [])]" \
 print([(w['first_seq'], w['next_seq'], w['frames'], w['lost'], w['lost_ranges'])
 	for w in json.load(sys.stdin)['windows']])")" \
 	"what was lost with the old one is counted, the new one is whole"
-is "frames=500 first=0 last=499 holes=0 duplicates=0 other=0" "$(frame_check "${file}1")" \
-	"and in the next file"
+is "frames=500 first=0 last=499 holes=0 duplicates=0 other=0 gapped=2000" \
+	"$(frame_check "${file}1")" "and in the next file, behind a gap block"

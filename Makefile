@@ -21,6 +21,9 @@ LIBDIR   ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 MANDIR   ?= $(PREFIX)/share/man
+# Debian's Wireshark looks in one folder, whatever our PREFIX; elsewhere below it, touch nothing else.
+EXTCAPDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/lib$(addprefix /,$(multiarch)),$(LIBDIR))/wireshark/extcap
+multiarch = $(shell gcc -print-multiarch 2>/dev/null)
 
 # What a component links besides libncpbus and libc: names for pkg-config.
 pkgs_producer := libpcap libseccomp
@@ -198,6 +201,8 @@ install: all
 	install -m 644 $(B)/lib/libncpbus.a $(so) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(so)) $(DESTDIR)$(LIBDIR)/libncpbus.so
 	install -m 644 libncpbus/include/ncpbus.h $(DESTDIR)$(INCLUDEDIR)/
+	install -d $(DESTDIR)$(EXTCAPDIR)
+	ln -sf $(BINDIR)/ncp-extcap $(DESTDIR)$(EXTCAPDIR)/ncp-extcap
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
 	$(foreach m,$(man),install -Dm 644 $m $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
@@ -206,6 +211,7 @@ uninstall:
 	rm -f $(foreach p,$(programs),$(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/$(notdir $p)) \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(so)) libncpbus.a libncpbus.so) \
 		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
+		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap \
 		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m))
 
 clean:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_install.sh - make install puts everything where it belongs, and uninstall takes it away.
 . tests/tap/tap.sh
-plan 6
+plan 8
 
 make_quietly()
 {
@@ -17,6 +17,7 @@ pages=$(find doc/man -name '*.[1-8]' -printf 'share/man/man%f/%f\n' 2>/dev/null 
 clients=$(printf '%s\n' clients/*/main.c | sed 's,clients/\(.*\)/main.c,bin/\1,')
 is "$(sort <<<"$clients
 include/ncpbus.h
+$(make -s BUILD="$NCP_BUILD" --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/usr x | cut -c 6-)/ncp-extcap
 lib/libncpbus.a
 lib/libncpbus.so
 lib/libncpbus.so.0
@@ -24,6 +25,11 @@ lib/pkgconfig/ncpbus.pc
 $pages
 sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
 	"programs, libraries, header and pages, and nothing else"
+
+extcap=$(find "$TAP_DIR/dest" -path '*/wireshark/extcap/ncp-extcap')
+is /usr/bin/ncp-extcap "$(readlink "$extcap")" "Wireshark's folder has a link to ncp-extcap"
+is /opt/x/lib/wireshark/extcap "$(make -s --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/opt/x x)" \
+	"with a prefix of its own nothing is installed elsewhere"
 
 cat >"$TAP_DIR/user.c" <<'END'
 #include <ncpbus.h>

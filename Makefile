@@ -71,6 +71,7 @@ wanted   := $(if $(T),$(filter $(T) $(addsuffix .c,$(T)) $(addsuffix .sh,$(T)) \
 	$(addsuffix /%,$(patsubst %/,%,$(T))),$(test_src)),$(test_src))
 run      := $(patsubst %.c,$(B)/%,$(wanted))
 tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
+benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
 .PHONY: all tests check check-system demo deps install uninstall clean format help FORCE
@@ -97,6 +98,7 @@ $(B)/obj/producer/%.o:   private inc = -fPIE -Ilibncpbus/include -iquote . $(inc
 	$(call pkg,--cflags,$(pkgs_producer))
 $(B)/obj/clients/%.o:    private inc = -fPIE -Ilibncpbus/include $(inc_util) \
 	$(call pkg,--cflags,$(pkgs_$(notdir $(patsubst %/,%,$(dir $*)))))
+$(B)/obj/tests/%.o:      private inc = -fPIE -Ilibncpbus/include -iquote . $(inc_util)
 $(B)/tobj/%.o:           private inc = -fPIE -DNCP_TESTPOINTS -Ilibncpbus/include -iquote . \
 	-iquote tests -iquote tests/support $(inc_util) $(call pkg,--cflags,$(pkgs_tests))
 
@@ -165,6 +167,12 @@ $(B)/$(1:.c=): $(call objs,tobj,$1 $(wildcard tests/tap/*.c) \
 	$(Q)$$(call link,$(pkgs_tests) $(pkgs_$(notdir $(patsubst %/,%,$(dir $1)))))
 endef
 $(foreach t,$(filter %.c,$(test_src)) $(wildcard tests/tools/*.c),$(eval $(call test,$t)))
+
+# A benchmark is one file and the library as programs have it, without test points.
+$(benches): $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libncputil.a $(B)/lib/libncpbus.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(call link)
 
 # --- tests ----------------------------------------------------------------------------------
 

@@ -160,6 +160,22 @@ static int allocate(int dirfd, int fd, uint64_t len, char *why)
 	return r;
 }
 
+/*
+ * Huge pages for the ring, where the kernel gives them (6.1 does, whatever shmem_enabled says): a
+ * reader or writer that goes round the ring otherwise meets an unknown address every 4 KiB.  Without
+ * them everything works the same.
+ */
+static void ring_collapse(const struct ncpi_segment *seg)
+{
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* linux/mman.h; older libcs do not know it */
+#endif
+	for (uint64_t off = 0; off < seg->ring_size; off += NCPI_RING_ALIGN)
+		if (seg->ring_size - off < NCPI_RING_ALIGN ||
+		    madvise(seg->ring + off, NCPI_RING_ALIGN, MADV_COLLAPSE) < 0)
+			return;
+}
+
 /* Make a whole new segment under +new, then let it take the bus's name in one step, so that there
  * is no moment without one.  old: the valid segment that stands there, or NULL. */
 static int segment_make(int dirfd, struct ncpi_bus *bus, const struct ncpi_geometry *geo,
@@ -214,6 +230,8 @@ static int segment_make(int dirfd, struct ncpi_bus *bus, const struct ncpi_geome
 			r = ncpi_segment_map(fd, true, &bus->seg, why);
 		}
 	}
+	if (r == 0)
+		ring_collapse(&bus->seg);
 	close(fd);
 	if (r == 0 && renameat2(dirfd, made, dirfd, name, name_taken ? 0 : RENAME_NOREPLACE) < 0) {
 		r = errno == EEXIST ? NCP_EFOREIGN : -errno;

@@ -208,6 +208,7 @@ int ncp_seek(struct ncp_client *c, const struct ncp_where *where)
 		return r;
 	if (c->group)
 		return -EINVAL;
+	ncpi_run_stop(c);
 	/* What was handed out and torn counts as lost, though nobody is told any more: losses belong
 	 * to the place that is left.  What happened to the client itself is still told. */
 	(void)ncpi_held_check(c);

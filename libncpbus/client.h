@@ -61,6 +61,11 @@ struct ncp_client {
 	struct ncpi_place span;	/* where the span handed out last begins */
 	bool has_span;
 	struct ncpi_place released; /* with NCP_HOLD */
+	/* The short way of ncp_next(): reader.c. */
+	uint64_t run_end; /* it may be taken below this position; 0: not at all */
+	uint64_t run_low; /* what must be whole from here on: the frame handed out last, if it was not
+			   * copied, else at.position */
+	uint64_t run_seq; /* frames from here to at.seq were taken and are not yet accounted for */
 
 	/* The ledger. */
 	struct ncp_window now, before, total; /* total: of the windows before now */
@@ -146,6 +151,10 @@ void ncpi_span_end(const struct ncpi_segment *seg, struct ncpi_place from, size_
 		   struct ncpi_place *end);
 
 /* --- reader.c -------------------------------------------------------------------------------- */
+
+/* ncpi_run_stop - account for what was taken the short way and take it no more.  First of all in every
+ * call that looks at more than c->at. */
+void ncpi_run_stop(struct ncp_client *c);
 
 /* ncpi_event - queue an event; the caller fills what the kind needs. */
 struct ncp_frame *ncpi_event(struct ncp_client *c, uint32_t kind);

@@ -215,6 +215,7 @@ void ncpi_filter_free(struct ncpi_filter *f)
 /* A new filter takes the place of the old one. */
 static void install(struct ncp_client *c, struct ncpi_filter *f)
 {
+	ncpi_run_stop(c);
 	ncpi_filter_free(c->filter);
 	c->filter = f;
 }

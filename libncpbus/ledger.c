@@ -35,6 +35,8 @@ int ncp_stats(const struct ncp_client *c, struct ncp_stats *s)
 		return r;
 	if (s->size < sizeof(*s))
 		return -EINVAL;
+	/* Const for the caller, whose client stands where it stood. */
+	ncpi_run_stop((struct ncp_client *)(uintptr_t)c);
 	*s = (struct ncp_stats){ .size = s->size,
 				 .reattached = c->reattached,
 				 .now = c->now,

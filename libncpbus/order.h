@@ -53,39 +53,12 @@ static inline void ncpi_fence_full(void)
 }
 
 /*
- * ncpi_copy_out - copy bytes out of the ring while a producer may be overwriting them.
+ * ncpi_copy_in, ncpi_copy_out - copy bytes into the ring while clients that were lapped may be reading
+ * there; out of it while a producer may be overwriting them.
  *
- *   dst  len bytes, private
- *   src  in the ring, 4-aligned
- *
- * By relaxed atomic words, so that it is no data race in C's sense; the caller validates after it
- * (C3, C4) and uses nothing before.
- */
-static inline void ncpi_copy_out(void *dst, const void *src, size_t len)
-{
-	uint8_t *d = dst;
-	const uint8_t *s = src;
-
-	if (len >= 4 && (uintptr_t)s % 8) {
-		uint32_t w = ncpi_load((const uint32_t *)(const void *)s);
-
-		memcpy(d, &w, 4);
-		d += 4, s += 4, len -= 4;
-	}
-	for (; len >= 8; d += 8, s += 8, len -= 8) {
-		uint64_t w = ncpi_load((const uint64_t *)(const void *)s);
-
-		memcpy(d, &w, 8);
-	}
-	for (; len; d++, s++, len--)
-		*d = ncpi_load(s);
-}
-
-/*
- * ncpi_copy_in - copy bytes into the ring while clients that were lapped may be reading there.
- *
- * A plain memcpy: that race is the one every broadcast ring has, and its readers discard what they
- * read.  Under ThreadSanitizer by relaxed words, so that every other race is still reported.
+ * Plain memcpys: that race is the one every broadcast ring has, and its readers validate what they
+ * read (C3, C4) and use nothing before.  Under ThreadSanitizer by relaxed bytes, so that every other
+ * race is still reported.
  */
 static inline void ncpi_copy_in(void *dst, const void *src, size_t len)
 {
@@ -95,6 +68,19 @@ static inline void ncpi_copy_in(void *dst, const void *src, size_t len)
 
 	for (; len; d++, s++, len--)
 		ncpi_store(d, *s);
+#else
+	memcpy(dst, src, len);
+#endif
+}
+
+static inline void ncpi_copy_out(void *dst, const void *src, size_t len)
+{
+#ifdef NCPI_TSAN
+	uint8_t *d = dst;
+	const uint8_t *s = src;
+
+	for (; len; d++, s++, len--)
+		*d = ncpi_load(s);
 #else
 	memcpy(dst, src, len);
 #endif

@@ -48,6 +48,7 @@ int ncp_span(struct ncp_client *c, size_t max_len, struct ncp_span *span, struct
 	if (span->size < sizeof(*span) || ev->size < sizeof(*ev) || c->shard_n > 1 ||
 	    c->reorder)
 		return -EINVAL;
+	ncpi_run_stop(c);
 	for (;;) {
 		struct ncpi_place end;
 		int r = ncpi_prepare(c, ev);
@@ -124,6 +125,7 @@ void ncp_release(struct ncp_client *c, uint64_t position, uint64_t seq)
 {
 	if (ncpi_usable(c) < 0)
 		return;
+	ncpi_run_stop(c);
 	if (c->group)
 		ncpi_group_release(c, position, seq);
 	else if (position <= c->released.position || position > c->at.position)

@@ -57,6 +57,7 @@ int ncp_wait(struct ncp_client *c, int timeout_ms)
 
 	if (r < 0)
 		return r;
+	ncpi_run_stop(c);
 	uint64_t left = timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms * NCPI_MS;
 	uint64_t start = ncpi_now_monotonic();
 	for (;;) {

@@ -144,6 +144,60 @@ static void test_batch_partly_torn(struct test_bus *t)
 	ncp_detach(c);
 }
 
+/* tail moves into a run of frames that are read one after the other: just past the frame that was
+ * handed out last, while the next one is whole. */
+static void test_run_overtaken(struct test_bus *t, enum how before, enum how after)
+{
+	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, NCP_NO_REGISTRY);
+	uint64_t *tail = &t->bus.seg.h->tail, old_tail = *tail;
+	struct ncp_frame f = NCP_FRAME_INIT;
+	struct ncp_stats st = NCP_STATS_INIT;
+	uint8_t buf[FRAME_CAP];
+	int r = 0;
+
+	bus_publish(t, 7);
+	for (int i = 0; i < 3; i++)
+		r = before == COPY ? ncp_recv(c, buf, sizeof(buf), &f) : ncp_next(c, &f);
+	uint64_t seq = f.seq;
+	is_i64(1, r, "%s: three frames", how_name[before]);
+	*tail = f.position + 4;
+	r = after == COPY ? ncp_recv(c, buf, sizeof(buf), &f) : ncp_next(c, &f);
+	if (before == COPY) {
+		ok(r == 1 && f.kind == NCP_FRAME && f.seq == seq + 1 && frame_good(&f),
+		   "then %s: what was copied is not lost", how_name[after]);
+	} else {
+		ok(r == 1 && f.kind == NCP_LOST && f.seq == seq && f.next_seq == seq + 1,
+		   "then %s: the third was torn", how_name[after]);
+		r = ncp_next(c, &f);
+		ok(r == 1 && f.kind == NCP_FRAME && f.seq == seq + 1 && frame_good(&f),
+		   "and the fourth is whole");
+	}
+	r = ncp_stats(c, &st);
+	ok(r == 0 && st.now.frames == (before == COPY ? 4 : 3) && st.now.lost == (before != COPY) &&
+	   st.now.next_seq == st.now.first_seq + 4, "the ledger knows");
+	*tail = old_tail;
+	ncp_detach(c);
+}
+
+/* What was copied stays read when everything is overrun. */
+static void test_run_lapped(struct test_bus *t)
+{
+	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, NCP_NO_REGISTRY);
+	struct ncp_frame f = NCP_FRAME_INIT;
+	uint8_t buf[FRAME_CAP];
+
+	bus_publish(t, 7);
+	for (int i = 0; i < 3; i++)
+		if (ncp_recv(c, buf, sizeof(buf), &f) != 1)
+			bail("recv");
+	uint64_t seq = f.seq;
+	bus_lap(t, f.position + 4096);
+	int r = ncp_next(c, &f);
+	ok(r == 1 && f.kind == NCP_LOST && f.seq == seq + 1,
+	   "three frames copied, then a lap: the loss begins behind them");
+	ncp_detach(c);
+}
+
 static void test_filter(struct test_bus *t)
 {
 	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, 0);
@@ -280,7 +334,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(3 * 7 + 3 * 7 + 8 + 8 + 17 + 24 + 12 + 1);
+	plan(3 * 7 + 3 * 7 + 8 + 8 + 2 * 4 + 2 * 3 + 1 + 17 + 24 + 12 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, false);
@@ -290,6 +344,11 @@ int main(void)
 		test_lapped_between(&t, how);
 	test_lapped_in_use(&t);
 	test_batch_partly_torn(&t);
+	test_run_overtaken(&t, PLACE, PLACE);
+	test_run_overtaken(&t, PLACE, COPY);
+	test_run_overtaken(&t, COPY, PLACE);
+	test_run_overtaken(&t, COPY, COPY);
+	test_run_lapped(&t);
 	test_filter(&t);
 	test_seek(&t);
 	test_span(&t);

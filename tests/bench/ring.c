@@ -90,15 +90,19 @@ static void *memory(uint64_t len)
 
 static void bench_open(struct bench *b, uint64_t ring_size)
 {
-	const struct ncpi_geometry geo = { .ring_size = ring_size, .snaplen = 262144, .mode = 0600 };
-	const struct ncpi_writer_options o = {
-		.n_workers = 1, .largest_caplen = 2000, .snaplen = 262144
-	};
+	const struct ncpi_geometry geo = { .ring_size = ring_size,
+					   .snaplen = 262144,
+					   .mode = 0600 };
+	const struct ncpi_writer_options o = { .n_workers = 1,
+					       .largest_caplen = 2000,
+					       .snaplen = 262144 };
 	const struct ncpi_interface_desc d = { .name = "bench", .linktype = 1, .snaplen = 262144 };
 	char why[128];
 	int r;
 
-	*b = (struct bench){ .dir = "/dev/shm/ncp-bench.XXXXXX", .name = "ring", .ring_size = ring_size };
+	*b = (struct bench){ .dir = "/dev/shm/ncp-bench.XXXXXX",
+			     .name = "ring",
+			     .ring_size = ring_size };
 	if (!mkdtemp(b->dir))
 		give_up(b->dir, -errno);
 	b->dirfd = ncpi_dir_open(b->dir);
@@ -176,7 +180,8 @@ static uint64_t copy_from(struct bench *b, uint32_t size, uint64_t n, uint64_t s
 		for (uint32_t k = 0; k < BATCH; k++) {
 			/* Where a block's bytes would stand. */
 			memcpy(b->area + b->area_off + 28, f[k].data, f[k].caplen);
-			b->area_off = (b->area_off + NCPI_EPB_LEN(size, false)) & (b->ring_size - 1);
+			b->area_off = (b->area_off + NCPI_EPB_LEN(size, false)) &
+				      (b->ring_size - 1);
 		}
 		__asm__ volatile("" ::: "memory");
 		t += cpu_ns();
@@ -358,8 +363,9 @@ static uint64_t walk_some(struct bench *b, struct ncp_client *c, uint64_t n)
 	uint64_t seq = f.seq, t = cpu_ns();
 	for (uint64_t i = 0; i < n;) {
 		if (w[0] == NCPI_EPB) {
+			/* The last word: the flags stand behind the bytes. */
 			sum += w[5] + w[6] + ((uint64_t)w[3] << 32 | w[4]) + seq +
-			       *(const uint8_t *)(w + 7);
+			       *(const uint8_t *)(w + 7) + w[w[1] / 4 - 3];
 			i++, seq++;
 		}
 		w += w[1] / 4;
@@ -445,7 +451,7 @@ static uint64_t spans(struct bench *b, uint32_t size, uint64_t n)
 struct kase {
 	const char *name;
 	uint64_t (*run)(struct bench *b, uint32_t size, uint64_t n);
-	int floor; /* index of the case it is compared to; -1: none */
+	int floor;	 /* index of the case it is compared to; -1: none */
 	bool whole_ring; /* n is what all_bytes takes */
 	double ns[SIZES][RUNS_MAX];
 };
@@ -489,8 +495,8 @@ int main(int argc, char **argv)
 			for (int s = 0; s < SIZES; s++) {
 				uint64_t fits = ring / 2 / NCPI_EPB_LEN(sizes[s], false);
 				/* Some four rings of them. */
-				uint64_t n = cases[k].whole_ring ? fits / BATCH * BATCH :
-								   8 * fits / BATCH * BATCH;
+				uint64_t n = cases[k].whole_ring ? fits / BATCH * BATCH
+								 : 8 * fits / BATCH * BATCH;
 
 				cases[k].ns[s][run] =
 					(double)cases[k].run(&b, sizes[s], n) / (double)n;
@@ -517,7 +523,8 @@ int main(int argc, char **argv)
 			if (cases[k].floor < 0)
 				printf(" |");
 			else
-				printf(" %.2f |", ns[runs / 2] / cases[cases[k].floor].ns[s][runs / 2]);
+				printf(" %.2f |",
+				       ns[runs / 2] / cases[cases[k].floor].ns[s][runs / 2]);
 		}
 	}
 	printf("\n");

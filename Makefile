@@ -203,6 +203,10 @@ deps:
 
 # --- the rest -------------------------------------------------------------------------------
 
+# A page of section 3 is also found by each other name in its NAME section: PAGE=LINK.
+man_alias = $(shell awk '/^\.Sh/ { n = /NAME/ } n && /^\.Nm/ { p = FILENAME; sub(/.*\//, "", p); \
+	if (p != $$2 ".3") print p "=" $$2 ".3" }' $(filter %.3,$(man)))
+
 install: all
 	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(PKGCONFIGDIR))
 	$(foreach p,$(programs),install $p $(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/ &&) :
@@ -214,13 +218,15 @@ install: all
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
 	$(foreach m,$(man),install -Dm 644 $m $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
+	$(foreach a,$(man_alias),ln -sf $(subst =, $(DESTDIR)$(MANDIR)/man3/,$a) &&) :
 
 uninstall:
 	rm -f $(foreach p,$(programs),$(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/$(notdir $p)) \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(so)) libncpbus.a libncpbus.so) \
 		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
 		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap \
-		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m))
+		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+		$(foreach a,$(man_alias),$(DESTDIR)$(MANDIR)/man3/$(lastword $(subst =, ,$a)))
 
 clean:
 	rm -rf build

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_install.sh - make install puts everything where it belongs, and uninstall takes it away.
 . tests/tap/tap.sh
-plan 8
+plan 9
 
 make_quietly()
 {
@@ -14,6 +14,10 @@ run_step "installs" install_it
 
 pages=$(find doc/man -name '*.[1-8]' -printf 'share/man/man%f/%f\n' 2>/dev/null |
 	sed -E 's,man[^/]*\.([1-8])/,man\1/,')
+# Each exported call is found by its name: those that share a page by a link.
+aliases=$(grep -oE '\bncp_[a-z0-9_]+ *;' libncpbus/ncpbus.map | tr -d ' ;' | while read -r call; do
+	[ -e "doc/man/$call.3" ] || echo "share/man/man3/$call.3"
+done)
 clients=$(printf '%s\n' clients/*/main.c | sed 's,clients/\(.*\)/main.c,bin/\1,')
 is "$(sort <<<"$clients
 include/ncpbus.h
@@ -23,9 +27,12 @@ lib/libncpbus.so
 lib/libncpbus.so.0
 lib/pkgconfig/ncpbus.pc
 $pages
+$aliases
 sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
 	"programs, libraries, header and pages, and nothing else"
 
+is ncp_bus_info.3 "$(readlink "$TAP_DIR/dest/usr/share/man/man3/ncp_list.3")" \
+	"a call without a page of its own is a link to the one that has it"
 extcap=$(find "$TAP_DIR/dest" -path '*/wireshark/extcap/ncp-extcap')
 is /usr/bin/ncp-extcap "$(readlink "$extcap")" "Wireshark's folder has a link to ncp-extcap"
 is /opt/x/lib/wireshark/extcap "$(make -s --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/opt/x x)" \

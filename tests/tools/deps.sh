@@ -30,6 +30,7 @@ tshark         has_cmds tshark capinfos
 iproute2       has_cmds ip
 procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter
+mandoc         has_cmds mandoc
 mount          has_cmds mount umount losetup
 e2fsprogs      has_cmds mkfs.ext4
 '

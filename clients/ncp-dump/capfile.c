@@ -9,6 +9,8 @@
 #include "util/parse.h"
 #include "util/pcapng.h"
 
+#define PAGE 4096u
+
 size_t capfile_section_max(uint32_t prologue_len, uint32_t align)
 {
 	return (size_t)prologue_len + PCAPNG_FILE_LEN + 2 * (size_t)align + PCAPNG_PADDING_MIN;
@@ -23,18 +25,21 @@ long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at,
 				  .next_seq = s->first_seq,
 				  .from_ns = s->created_ns };
 	struct pcapng_file file = { .window = s->window };
-	struct pcapng_block shb;
+	struct pcapng_block b;
 	size_t len;
 
-	if (pcapng_next(s->prologue, s->prologue_len, &shb) != 1 || shb.type != PCAPNG_SHB)
+	if (pcapng_next(s->prologue, s->prologue_len, &b) != 1 || b.type != PCAPNG_SHB)
 		return -EBADMSG;
+	len = b.len;
+	while (pcapng_next(s->prologue + len, s->prologue_len - len, &b) == 1 &&
+	       len + b.len + PCAPNG_FILE_LEN <= PAGE)
+		len += b.len;
 	snprintf(file.bus, sizeof(file.bus), "%s", s->bus);
-	memcpy(out, s->prologue, shb.len);
-	len = shb.len;
+	memcpy(out, s->prologue, len);
 	*file_off = len;
-	len += pcapng_local(out + len, &l, &file, sizeof(file), PCAPNG_FILE_LEN);
-	memcpy(out + len, s->prologue + shb.len, s->prologue_len - shb.len);
-	len += s->prologue_len - shb.len;
+	memcpy(out + len + pcapng_local(out + len, &l, &file, sizeof(file), PCAPNG_FILE_LEN),
+	       s->prologue + len, s->prologue_len - len);
+	len = s->prologue_len + PCAPNG_FILE_LEN;
 	uint32_t padding = pcapng_padding_len(at + len, position, align);
 	if (at == 0 && align > 4)
 		while (len + padding < align || (padding && padding < PCAPNG_PADDING_MIN))
@@ -62,16 +67,21 @@ int capfile_update(uint8_t *block, size_t len, uint64_t verified, bool complete)
 long capfile_find(const uint8_t *page, size_t len)
 {
 	struct pcapng_local l;
-	struct pcapng_block b, file;
+	struct pcapng_block b;
+	size_t off;
 	uint32_t order;
 
 	if (pcapng_next(page, len, &b) != 1 || b.type != PCAPNG_SHB || b.body_len < 16)
 		return -EBADMSG;
 	memcpy(&order, b.body, sizeof(order));
-	if (order != PCAPNG_BYTE_ORDER || pcapng_next(page + b.len, len - b.len, &file) != 1 ||
-	    !pcapng_local_read(&file, &l, NULL, 0) || l.kind != PCAPNG_FILE)
+	if (order != PCAPNG_BYTE_ORDER)
 		return -EBADMSG;
-	return (long)b.len;
+	for (off = b.len; pcapng_next(page + off, len - off, &b) == 1; off += b.len)
+		if (b.type != PCAPNG_IDB)
+			return pcapng_local_read(&b, &l, NULL, 0) && l.kind == PCAPNG_FILE ?
+				       (long)off :
+				       -EBADMSG;
+	return -EBADMSG;
 }
 
 int capfile_name(char *out, size_t cap, const char *path, uint64_t n)

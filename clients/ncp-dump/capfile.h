@@ -7,9 +7,11 @@
  * A file is
  *
  *	Section Header Block
- *	file block		ncp's own; always within the first page, so that it can be
- *				rewritten in place
- *	Interface Description Blocks
+ *	Interface Description Blocks, as many as leave room within the first page
+ *	file block		ncp's own; within the first page, so that it can be rewritten in
+ *				place; behind the first interface, because Wireshark's tools
+ *				take a file's link type from what stands before any other block
+ *	more Interface Description Blocks
  *	padding block		makes what follows stand at an offset congruent to its ring
  *				position, modulo the alignment the file system wants
  *	the bus's bytes		with gap blocks where frames are missing

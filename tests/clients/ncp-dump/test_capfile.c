@@ -55,13 +55,15 @@ static void heads(void)
 				       file_off + PCAPNG_FILE_LEN <= 4096 &&
 				       capfile_find(out, 4096 < len ? 4096 : (size_t)len) ==
 					       (long)file_off;
+				good = good && file_off >= 28 + 32 * (n ? 1 : 0);
 				while (pcapng_next(out + off, (size_t)len - off, &b) == 1) {
 					idbs += b.type == PCAPNG_IDB;
 					off += b.len;
 				}
 				good = good && off == (size_t)len && idbs == n;
 			}
-	ok(good, "a head is whole blocks, congruent to its position, its file block in page one");
+	ok(good, "a head is whole blocks, congruent to its position, its file block in page one, "
+		 "behind the first interface");
 	len = capfile_section(out, &s, 8192 + 12, 100, 4096, &file_off);
 	ok(len > 0 && (8192 + 12 + (uint64_t)len) % 4096 == 100, "a later section too");
 

@@ -73,6 +73,27 @@ static inline void ncpi_copy_in(void *dst, const void *src, size_t len)
 #endif
 }
 
+/* ncpi_copy_short - ncpi_copy_in() for what is short as a rule, as most frames are: the call would cost
+ * as much as the bytes. */
+static inline void ncpi_copy_short(void *dst, const void *src, size_t len)
+{
+#ifndef NCPI_TSAN
+	const uint8_t *s = src;
+	uint8_t *d = dst;
+
+	if (len >= 16 && len <= 128) {
+		uint8_t *last = d + len - 16;
+
+		for (const uint8_t *end = s + len - 16; s < end; s += 16, d += 16)
+			memcpy(d, s, 16);
+		/* Over the last of them, if len is no multiple. */
+		memcpy(last, (const uint8_t *)src + len - 16, 16);
+		return;
+	}
+#endif
+	ncpi_copy_in(dst, src, len);
+}
+
 static inline void ncpi_copy_out(void *dst, const void *src, size_t len)
 {
 #ifdef NCPI_TSAN

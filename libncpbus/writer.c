@@ -181,17 +181,13 @@ static void done(struct ncpi_writer *w, struct ncpi_claim *c)
 	ncpi_waker_poke(w);
 }
 
-/* A block [start, end) was written and seq is the next frame's: remember its end as a waypoint if
- * it crosses a step. */
-static void waypoint_candidate(struct ncpi_writer *w, struct ncpi_claim *c, uint64_t start,
-			       uint64_t end, uint64_t seq)
+/* A block that crosses a waypoint step ends at position and seq is the next frame's: a waypoint. */
+static void waypoint_candidate(struct ncpi_claim *c, uint64_t position, uint64_t seq)
 {
-	if (start >> w->waypoint_shift == end >> w->waypoint_shift ||
-	    c->n_waypoints == NCPI_CLAIM_WAYPOINTS)
-		return;
-	c->waypoint[c->n_waypoints++] = (struct ncpi_waypoint){
-		.position = end, .seq = seq, .time_ns = c->newest_ts_ns
-	};
+	if (c->n_waypoints < NCPI_CLAIM_WAYPOINTS)
+		c->waypoint[c->n_waypoints++] = (struct ncpi_waypoint){
+			.position = position, .seq = seq, .time_ns = c->newest_ts_ns
+		};
 }
 
 /* Bytes of tag that will be inserted. */
@@ -251,11 +247,36 @@ static inline uint32_t epb_len(const struct ncpi_frame *f)
 	return NCPI_EPB_LEN(f->caplen + tag_len(f), f->dropcount != 0);
 }
 
+/* The same for nearly every frame: no tag to insert, nothing dropped, so the flags are all. */
+static inline uint32_t usual_write(uint8_t *out, const struct ncpi_frame *f)
+{
+	uint32_t caplen = f->caplen, padded = NCPI_PAD4(caplen), total = padded + 44;
+	uint32_t *w = (uint32_t *)(void *)out, *o = w + 7 + padded / 4;
+
+	ncpi_store(&w[0], NCPI_EPB);
+	ncpi_store(&w[1], total);
+	ncpi_store(&w[2], f->interface);
+	ncpi_store(&w[3], (uint32_t)(f->ts_ns >> 32));
+	ncpi_store(&w[4], (uint32_t)f->ts_ns);
+	ncpi_store(&w[5], caplen);
+	ncpi_store(&w[6], f->len);
+	NCPI_TESTPOINT("publish:block");
+	if (padded != caplen) /* zero the padding first: the data then covers what is not */
+		ncpi_store(&o[-1], 0);
+	ncpi_copy_short(w + 7, f->data, caplen);
+	ncpi_store(&o[0], NCPI_OPTION(NCPI_EPB_FLAGS, 4));
+	ncpi_store(&o[1], f->flags);
+	ncpi_store(&o[2], NCPI_OPTION(NCPI_OPT_END, 0));
+	ncpi_store(&o[3], total);
+	return total;
+}
+
 size_t ncpi_writer_publish(struct ncpi_writer *w, uint32_t worker, const struct ncpi_frame *frames,
 			   size_t n)
 {
 	struct ncpi_worker_line *line = ncpi_worker_at(w->seg, worker);
 	struct ncpi_interface_line *interfaces = w->worker_interface[worker];
+	const unsigned shift = w->waypoint_shift;
 	size_t published = 0;
 
 	while (published < n) {
@@ -273,20 +294,30 @@ size_t ncpi_writer_publish(struct ncpi_writer *w, uint32_t worker, const struct 
 		struct ncpi_claim *c = claim(w, bytes, k);
 		if (!c)
 			break;
-		uint64_t p = c->position;
+		uint64_t p = c->position, newest_ts_ns = 0, counted = 0;
+		uint8_t *out = ncpi_segment_at(w->seg, p);
 		for (size_t i = 0; i < k; i++) {
-			uint64_t start = p;
+			uint32_t len = f[i].vlan_tpid || f[i].dropcount ? epb_write(out, &f[i]) :
+									  usual_write(out, &f[i]);
 
-			p += epb_write(ncpi_segment_at(w->seg, p), &f[i]);
-			if (f[i].ts_ns > c->newest_ts_ns)
-				c->newest_ts_ns = f[i].ts_ns;
-			waypoint_candidate(w, c, start, p, c->seq + i + 1);
+			if (f[i].ts_ns > newest_ts_ns)
+				newest_ts_ns = f[i].ts_ns;
 			captured += f[i].caplen + tag_len(&f[i]);
 			truncated += f[i].caplen < f[i].len;
-			struct ncpi_interface_line *per = &interfaces[f[i].interface];
+			out += len;
+			p += len;
+			if ((p - len) >> shift != p >> shift) {
+				c->newest_ts_ns = newest_ts_ns;
+				waypoint_candidate(c, p, c->seq + i + 1);
+			}
+			if (i + 1 == k || f[i + 1].interface != f[i].interface) {
+				struct ncpi_interface_line *per = &interfaces[f[i].interface];
 
-			ncpi_store(&per->published, per->published + 1);
+				ncpi_store(&per->published, per->published + i + 1 - counted);
+				counted = i + 1;
+			}
 		}
+		c->newest_ts_ns = newest_ts_ns;
 		done(w, c);
 		/* This worker's own line: nobody else adds. */
 		ncpi_store(&line->published, line->published + k);
@@ -324,7 +355,8 @@ static void mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_
 	if (waypoint)
 		c->waypoint[c->n_waypoints++] =
 			(struct ncpi_waypoint){ .position = c->position, .seq = c->seq };
-	waypoint_candidate(w, c, c->position, c->end, c->seq);
+	if (c->position >> w->waypoint_shift != c->end >> w->waypoint_shift)
+		waypoint_candidate(c, c->end, c->seq);
 	done(w, c);
 }
 

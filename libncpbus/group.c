@@ -29,6 +29,8 @@
 #define LEAVE_NS NCPI_SECOND
 /* A reliable member answers so long for the claims of others: five looks. */
 #define ANSWER_NS (250 * NCPI_MS)
+/* How often a log is read anew that was punched out while it was read. */
+#define SCANS 1000
 /* Old records are looked through after so many bytes of new ones. */
 #define TRIM_EVERY (UINT64_C(256) << 10)
 
@@ -58,6 +60,8 @@ struct ncpi_group {
 	uint64_t read;	  /* the log as far as it was read */
 	bool begun;
 	struct ncpi_place frontier; /* there the claims end that stand */
+	uint64_t pending;	    /* check word of the claim appended last */
+	uint64_t pending_off;	    /* its offset once it was seen to stand, else UINT64_MAX */
 
 	struct mine *mine; /* in the order they were begun; the last is being read while current */
 	uint32_t n_mine, cap_mine;
@@ -167,7 +171,8 @@ static int append(struct ncp_client *c, enum ncpi_group_kind kind, struct ncpi_p
 				       .seen = g->read };
 	struct iovec v = { .iov_base = &r, .iov_len = REC };
 
-	r.check = ncpi_group_check(&r);
+	r.check = g->pending = ncpi_group_check(&r);
+	g->pending_off = UINT64_MAX;
 	NCPI_TESTPOINT("group:G3");
 	/* At the end, wherever that is by now.  A record lies in one page: a kill does not cut it. */
 	ssize_t n = pwritev2(g->fd, &v, 1, 0, RWF_APPEND);
@@ -230,8 +235,11 @@ static int fold_one(struct ncp_client *c, uint64_t off, const struct ncpi_group_
 	    r->from.seq != g->frontier.seq)
 		return 0;
 	g->frontier = r->to;
-	if (r->owner == g->owner)
+	if (r->owner == g->owner) {
+		if (r->check == g->pending)
+			g->pending_off = off;
 		return 1;
+	}
 	/* Another's.  If he dies and it comes to us after all: c->taken. */
 	c->now.others += r->to.seq - r->from.seq;
 	c->now.next_seq = r->to.seq;
@@ -243,6 +251,8 @@ static int fold_one(struct ncp_client *c, uint64_t off, const struct ncpi_group_
 	}
 	return 1;
 }
+
+static int catch_up(struct ncp_client *c, uint64_t *own);
 
 /*
  * G2, G4: read the log up to its end, or up to our own next record.
@@ -264,12 +274,16 @@ static int fold(struct ncp_client *c, uint64_t *own)
 			return 0;
 		for (size_t i = 0; i < (size_t)n / REC; i++) {
 			uint64_t off = g->read;
+
+			/* Stopped for so long that the others have punched out what was next. */
+			if (!record_good(&r[i]))
+				return catch_up(c, own);
 			int e = fold_one(c, off, &r[i]);
 
 			if (e < 0)
 				return e;
 			g->read += REC;
-			if (own && record_good(&r[i]) && r[i].owner == g->owner) {
+			if (own && r[i].owner == g->owner) {
 				*own = off;
 				return e;
 			}
@@ -532,15 +546,15 @@ static void trim(struct ncp_client *c)
 	if (g->read - g->trimmed < TRIM_EVERY || g->read < NCPI_GROUP_KEEP)
 		return;
 	g->trimmed = g->read;
-	/* Also those in the older half of what is kept: in the newer one a joining member finds a
-	 * record to begin with. */
+	/* All of them, also what stands in what is kept: who joins begins somewhere in there.  And
+	 * who was stopped between G3 and G4, and finds a hole where he had read up to, finds the
+	 * word at his own record if it stands: we have read on for longer than NCPI_GROUP_KEEP
+	 * behind the hole.  If he appended behind that, he was not the first with his place. */
 	for (uint32_t i = 0; i < g->n_other; i++)
-		if (g->other[i].off < g->read - NCPI_GROUP_KEEP / 2 &&
-		    !stands_write(g, g->other[i].off, g->other[i].check))
+		if (!stands_write(g, g->other[i].off, g->other[i].check))
 			return;
 	for (uint32_t i = 0; i < g->n_mine; i++)
-		if (g->mine[i].off < g->read - NCPI_GROUP_KEEP / 2 &&
-		    !stands_write(g, g->mine[i].off, g->mine[i].check))
+		if (!stands_write(g, g->mine[i].off, g->mine[i].check))
 			return;
 	uint64_t end = (g->read - NCPI_GROUP_KEEP) / PAGE * PAGE;
 	for (uint64_t page = 0; page < end;) {
@@ -872,8 +886,14 @@ static int scan_old(struct ncpi_group *g, const struct scan *s, uint32_t end)
 		e = record_read(g, s->found[i].off, &r);
 		if (e == -EBADMSG)
 			continue;
-		if (e == 0 && record_stands(&r) && record_done(&r) != NCPI_GROUP_ALL)
+		if (e < 0)
+			return e;
+		if (!record_stands(&r) || record_done(&r) == NCPI_GROUP_ALL)
+			continue;
+		if (r.owner != g->owner)
 			e = other_add(g, s->found[i].off, &r);
+		else if (r.check == g->pending)
+			g->pending_off = s->found[i].off;
 		if (e < 0)
 			return e;
 	}
@@ -886,13 +906,23 @@ static int scan_log(struct ncp_client *c, char *why)
 	struct ncpi_group *g = c->group;
 	struct scan s = { 0 };
 	uint32_t next = 0, anchor;
-	int r = scan_file(c, &s);
+	struct stat st;
+	int r;
 
-	if (r < 0 || s.n == 0)
-		goto out;
-	anchor = scan_anchor(&s, &next);
-	if (anchor == s.n) {
-		r = fail(why, NCP_EGROUP, "its file is damaged");
+	for (int i = 0;; i++) {
+		r = scan_file(c, &s);
+		if (r < 0)
+			goto out;
+		anchor = scan_anchor(&s, &next);
+		if (anchor < s.n)
+			break;
+		/* Stopped meanwhile, for so long that all this was punched out: there is more now. */
+		if (i < SCANS && fstat(g->fd, &st) == 0 && (uint64_t)st.st_size >= g->read + REC) {
+			s.n = 0;
+			s.whole = 0;
+			continue;
+		}
+		r = s.n ? fail(why, NCP_EGROUP, "its file is damaged") : 0;
 		goto out;
 	}
 	g->frontier = s.found[anchor].rec.from;
@@ -905,6 +935,41 @@ static int scan_log(struct ncp_client *c, char *why)
 out:
 	free(s.found);
 	return r;
+}
+
+/*
+ * The log has a hole where we had read up to: go on behind it, as one who joins does, but with the
+ * claims that are ours and those of others that we know.  What was claimed meanwhile is the others'.
+ * Returns as fold().
+ */
+static int catch_up(struct ncp_client *c, uint64_t *own)
+{
+	struct ncpi_group *g = c->group;
+	struct ncp_window now = c->now;
+	struct ncpi_place before = g->frontier;
+	uint32_t known = g->n_other, n = known;
+	char why[WHY_CAP] = "";
+	int r = scan_log(c, why);
+
+	if (r < 0)
+		return r;
+	if (r == 0 || g->frontier.seq < before.seq)
+		return NCP_EGROUP;
+	for (uint32_t i = known, k; i < g->n_other; i++) {
+		for (k = 0; k < known && g->other[k].off != g->other[i].off;)
+			k++;
+		if (k == known)
+			g->other[n++] = g->other[i];
+	}
+	g->n_other = n;
+	/* If the claim in suspense stands, its frames come from among these: c->taken. */
+	c->now = now;
+	c->now.others += g->frontier.seq - before.seq;
+	c->now.next_seq = g->frontier.seq;
+	if (!own || g->pending_off == UINT64_MAX)
+		return 0;
+	*own = g->pending_off;
+	return 1;
 }
 
 /* Begin a window at the lowest frame that can still come to us. */

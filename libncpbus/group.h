@@ -59,10 +59,11 @@
  *
  * Old records.  Pages of the log in which nothing is needed any more are punched out (fallocate), so
  * the file is as long as all it ever held, but takes only some pages; the newest NCPI_GROUP_KEEP
- * bytes stay.  Before that, claims that stand, are not done, and are so old get the word stands: for
- * a member that joins later and cannot read the log from its beginning.  It begins behind the last
- * hole with a record that has seen no hole: at the place of the log that it had seen, the claims
- * ended where it says (from).  Of what is before, only claims with stands count.
+ * bytes stay.  Before that, all claims that stand and are not done get the word stands: for a member
+ * that joins later and cannot read the log from its beginning, and for one that was stopped for so
+ * long that what it would have read next is gone.  Both begin behind the last hole with a record
+ * whose writer had seen no hole: at the place of the log that it had seen, the claims ended where it
+ * says (from).  Of what is before, only claims with stands count.
  */
 
 #include <stdbool.h>

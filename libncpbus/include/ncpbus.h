@@ -275,7 +275,7 @@ void ncp_detach(struct ncp_client *client);
  * What it returned is whole: it was checked after the copy.  Never blocks; makes no system call
  * but, a few times a second, one pwrite of the registry line.
  * Returns 1 (frame or event), 0 (nothing new), NCP_ECORRUPT (a block breaks the rules; the client
- * stays where it is), NCP_EFORK, -EINVAL.
+ * stays where it is), NCP_EGROUP (the group's file was damaged), NCP_EFORK, -EINVAL.
  * Ordering: steps C1-C4 of layout.h.  Source: doc/bus-format.md, "Reading".
  */
 NCP_MUST_CHECK int ncp_recv(struct ncp_client *client, void *buf, size_t cap, struct ncp_frame *f);

@@ -353,6 +353,7 @@ static void test_share(void)
 static const char *step_name;
 static unsigned step_left;
 static struct worker *step_other; /* NULL: die */
+static unsigned step_claims; /* of the other while it is stopped; 0: all that can be had */
 
 static void at_step(const char *step)
 {
@@ -362,20 +363,26 @@ static void at_step(const char *step)
 		_exit(7);
 	ncpi_testpoint_fn = NULL;
 	drain(step_other);
+	for (unsigned i = 0; i < step_claims; i++) {
+		bus_publish(&bus, 1);
+		drain(step_other);
+	}
 	ncpi_testpoint_fn = at_step;
 }
 
 static const char *const steps[] = { "group:G3", "group:G4", "group:G6", "group:G6.5", "read:C2" };
 #define N_STEPS (sizeof(steps) / sizeof(*steps))
 
-static void test_stopped_at(void)
+static void test_stopped_at(unsigned claims)
 {
+	const char *what = claims ? "for long " : "";
 	uint64_t least, most;
 
+	step_claims = claims;
 	for (size_t i = 0; i < N_STEPS; i++) {
 		struct worker a = { 0 }, b = { 0 };
 
-		start(1 << 20, false);
+		start(claims ? 1 << 22 : 1 << 20, false);
 		a.c = member();
 		b.c = member();
 		bus_publish(&bus, 3000);
@@ -392,13 +399,16 @@ static void test_stopped_at(void)
 		drain(&a);
 		drain(&b);
 		extremes(&least, &most);
-		is_u64(1, least, "a member stopped at %s holds up nobody", steps[i]);
+		is_u64(1, least, "a member stopped %sat %s holds up nobody", what, steps[i]);
 		is_u64(1, most, "and nothing comes twice");
+		is_u64(0, total(all->lost), "or is lost");
 		is_u64(0, a.bad + b.bad + step_left, "in both ledgers");
 		leave(&a);
 		leave(&b);
+		is_u64(bus.next, all->frames, "which together have each frame once");
 		bus_stop(&bus, NCP_ENDED);
 	}
+	step_claims = 0;
 }
 
 static bool was_looked_at(void *arg)
@@ -808,14 +818,16 @@ static void test_crowd(const char *what, uint64_t ring_size, uint64_t frames, bo
 
 int main(void)
 {
-	plan(21 + 18 + 3 * N_STEPS + 6 * N_STEPS + 2 * 8 + 5 + 5 + 11 + 4 + 7 * 6 + 1);
+	plan(21 + 18 + 2 * 5 * N_STEPS + 6 * N_STEPS + 2 * 8 + 5 + 5 + 11 + 4 + 7 * 6 + 1);
 	int fds = tap_open_fds();
 	all = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (all == MAP_FAILED)
 		bail("mmap");
 	test_refusals();
 	test_share();
-	test_stopped_at();
+	test_stopped_at(0);
+	/* For so many records that what it would have read next is punched out. */
+	test_stopped_at(6000);
 	test_dead_at();
 	test_overrun(false);
 	test_overrun(true);

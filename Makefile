@@ -74,7 +74,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system storm demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -192,6 +192,13 @@ check:
 
 check-system:
 	+@$(MAKE) --no-print-directory check T=tests/system
+
+storm: SECONDS ?= 30
+storm:
+	@$(deps)
+	+@$(build) tests T=tests/race
+	@NCP_STORM_SECONDS=$(SECONDS) prove -v --exec '' $(filter $(B)/tests/race/test_storm%, \
+		$(patsubst %.c,$(B)/%,$(test_src)))
 
 demo:
 	@$(deps)

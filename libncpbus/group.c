@@ -713,8 +713,13 @@ void ncpi_group_release(struct ncp_client *c, uint64_t position, uint64_t seq)
 	while (i < g->n_mine && (position <= g->mine[i].from.position ||
 				 position > g->mine[i].to.position))
 		i++;
-	if (i == g->n_mine)
+	if (i == g->n_mine) {
+		/* Where it stands when nothing is its own, behind others' claims: done with all. */
+		if (!g->current && position == c->at.position)
+			while (g->n_mine)
+				(void)settle(g);
 		return;
+	}
 	/* Begun before it, so done before it. */
 	for (; i; i--)
 		if (settle(g) < 0)

@@ -582,6 +582,23 @@ static void test_hold(void)
 	is_u64(1, all->read[first[2]], "from its first frame on");
 	is_u64(0, b.bad, "and the ledger adds up");
 	leave(&b);
+
+	/* What a filter passes over gives no place to release but where it stands afterwards. */
+	static const struct ncp_bpf_insn none = { .code = 6, .k = 0 };
+	if (attach_as(&c, "work", NCP_OLDEST, NCP_HOLD, error) < 0 || ncp_set_bpf(c, &none, 1) < 0)
+		bail("attach: %s", error);
+	bus_publish(&bus, 2000);
+	while (ncp_next(c, &f) == 1)
+		if (f.kind == NCP_FRAME)
+			bail("a frame");
+	is_i64(0, ncp_tell(c, &at), "a filter that nothing passes");
+	ncp_release(c, at.position, at.seq);
+	ncp_detach(c);
+	b = (struct worker){ .c = member() };
+	memset(all->read, 0, sizeof(all->read));
+	drain(&b);
+	is_u64(0, total(all->read), "all of it is done with");
+	leave(&b);
 	bus_stop(&bus, NCP_ENDED);
 }
 
@@ -818,7 +835,7 @@ static void test_crowd(const char *what, uint64_t ring_size, uint64_t frames, bo
 
 int main(void)
 {
-	plan(21 + 18 + 2 * 5 * N_STEPS + 6 * N_STEPS + 2 * 8 + 5 + 5 + 11 + 4 + 7 * 6 + 1);
+	plan(2 + 21 + 18 + 2 * 5 * N_STEPS + 6 * N_STEPS + 2 * 8 + 5 + 5 + 11 + 4 + 7 * 6 + 1);
 	int fds = tap_open_fds();
 	all = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (all == MAP_FAILED)

@@ -12,7 +12,7 @@
 
 #define MS UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
-#define BATCH 32
+#define BATCH CAPTURE_BATCH
 /* A span ends at each waypoint or second one: where a write is overrun, no more than that is given
  * up beside what was torn. */
 #define SPAN_MAX (128u << 10)
@@ -90,71 +90,86 @@ static bool at_limit(const struct capture *cap)
 	return at.incarnation != cap->limit_incarnation || at.seq >= cap->limit_seq;
 }
 
-static void missing(struct capture *cap, const char *asked, uint64_t from_ns, uint64_t now_ns)
+static uint64_t missing(const struct dump_options *o, struct ncp_client *c, const char *bus,
+			const char *asked, uint64_t from_ns, uint64_t now_ns)
 {
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
 	uint64_t oldest;
 
-	if (ncp_bus_info(cap->c, &info) < 0)
-		return;
+	if (ncp_bus_info(c, &info) < 0)
+		return 0;
 	oldest = info.oldest_ts_ns ? info.oldest_ts_ns : now_ns;
 	if (oldest <= from_ns)
-		return;
-	cap->from_missing_ns = oldest - from_ns;
-	if (!cap->o->quick)
-		message_note(MESSAGE_TEXT("bus %s", cap->bus),
+		return 0;
+	if (!o->quick)
+		message_note(MESSAGE_TEXT("bus %s", bus),
 			     MESSAGE_TEXT("asked %s, ring holds %.1f s", asked,
 					  (double)(now_ns > oldest ? now_ns - oldest : 0) / 1e9),
 			     NULL);
+	return oldest - from_ns;
 }
 
-/* Go where --from says.  A time yet to come: wait for the first frame at or after it. */
-static int place(struct capture *cap)
+int capture_where(const struct dump_options *o, struct ncp_client *c, const char *bus,
+		  const struct capture_signals *signals, struct ncp_where *w, uint64_t *missing_ns)
 {
-	const struct dump_where *from = &cap->o->from;
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
-	struct ncp_where w = NCP_WHERE_INIT;
 	uint64_t now = clock_ns(CLOCK_REALTIME);
 	char text[TIMETEXT_CAP];
-	int r = ncp_bus_info(cap->c, &info);
+	int r = ncp_bus_info(c, &info);
 
+	*w = (struct ncp_where)NCP_WHERE_INIT;
+	*missing_ns = 0;
 	if (r < 0)
 		return r;
-	w.value = from->value;
-	switch (from->kind) {
+	w->value = o->from.value;
+	switch (o->from.kind) {
 	case WHERE_OLDEST:
-		w.whence = NCP_OLDEST;
+		w->whence = NCP_OLDEST;
 		break;
 	case WHERE_SEQ:
-		w.whence = NCP_SEQ;
+		w->whence = NCP_SEQ;
 		break;
 	case WHERE_AGO:
 		if (info.state == NCP_ENDED && info.newest_ts_ns)
 			now = info.newest_ts_ns;
-		w.whence = NCP_TIME;
-		w.value = now > from->value ? now - from->value : 0;
-		missing(cap, MESSAGE_TEXT("-%.1f s", (double)from->value / 1e9), w.value, now);
+		w->whence = NCP_TIME;
+		w->value = now > o->from.value ? now - o->from.value : 0;
+		*missing_ns = missing(o, c, bus,
+				      MESSAGE_TEXT("-%.1f s", (double)o->from.value / 1e9),
+				      w->value, now);
 		break;
 	case WHERE_TIME:
-		w.whence = NCP_TIME;
-		while (info.newest_ts_ns < w.value && info.state != NCP_ENDED &&
-		       !cap->signals->stop && r == 0) {
+		w->whence = NCP_TIME;
+		while (info.newest_ts_ns < w->value && info.state != NCP_ENDED &&
+		       !signals->stop && r == 0) {
 			/* Not ncp_wait(): nothing is read here, and so it would not sleep. */
 			nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
-			r = ncp_bus_info(cap->c, &info);
+			r = ncp_bus_info(c, &info);
 		}
-		timetext_format(text, w.value);
+		timetext_format(text, w->value);
 		if (r == 0)
-			missing(cap, text, w.value, now);
+			*missing_ns = missing(o, c, bus, text, w->value, now);
 		break;
 	default:
-		/*
-		 * The client stands there since it attached.  To go to what is the newest now
-		 * would pass over frames that a producer has published for it since: with
-		 * --wait-clients it begins at the attach.
-		 */
-		return 0;
+		break;
 	}
+	return r;
+}
+
+/* Go where --from says. */
+static int place(struct capture *cap)
+{
+	struct ncp_where w;
+	int r;
+
+	/*
+	 * A member of a group began where it is to.  And at the newest frame the client stands
+	 * since it attached: to go to what is the newest now would pass over frames that a producer
+	 * has published for it since; with --wait-clients it begins at the attach.
+	 */
+	if (cap->o->group || cap->o->from.kind == WHERE_NONE || cap->o->from.kind == WHERE_LATEST)
+		return 0;
+	r = capture_where(cap->o, cap->c, cap->bus, cap->signals, &w, &cap->from_missing_ns);
 	return r < 0 ? r : ncp_seek(cap->c, &w);
 }
 
@@ -167,7 +182,53 @@ static int window_open(struct capture *cap, uint64_t incarnation, uint64_t first
 	cap->drops_first = cap->drops_now = 0;
 	if (ncp_bus_info(cap->c, &info) == 0 && info.incarnation == incarnation)
 		cap->drops_first = cap->drops_now = info.kernel_drops;
-	return ledger_open(&cap->ledger, incarnation, first_seq);
+	int r = ledger_open(&cap->ledger, incarnation, first_seq);
+
+	/* Without a filter all that is not ours is theirs; else the library tells at the end. */
+	if (r == 0 && cap->several && !cap->o->filter && !cap->o->direction)
+		ledger_others(&cap->ledger, UINT64_MAX);
+	return r;
+}
+
+/* Begin the window where the library began it: with the first frame that was looked at. */
+static int window_begin(struct capture *cap, uint64_t incarnation)
+{
+	struct ncp_stats s = NCP_STATS_INIT;
+	int r = ncp_stats(cap->c, &s);
+
+	return r < 0 ? r : window_open(cap, incarnation, s.now.first_seq);
+}
+
+/* What others got, told at the end of a window. */
+static void others_read(struct capture *cap)
+{
+	const struct ledger_window *w = ledger_now(&cap->ledger);
+	struct ncp_stats s = NCP_STATS_INIT;
+
+	if (!w || !cap->several || w->others == UINT64_MAX || ncp_stats(cap->c, &s) < 0)
+		return;
+	if (s.now.incarnation == w->incarnation)
+		ledger_others(&cap->ledger, s.now.others);
+	else if (s.before.incarnation == w->incarnation)
+		ledger_others(&cap->ledger, s.before.others);
+}
+
+/* Where the order is not the ring's, only the library knows up to where all is accounted for; but it
+ * counts also what was read behind the limit. */
+static int reach(struct capture *cap)
+{
+	struct ncp_stats s = NCP_STATS_INIT;
+	struct ledger_window *w = ledger_now(&cap->ledger);
+	int r = ncp_stats(cap->c, &s);
+
+	if (r < 0 || s.now.incarnation != w->incarnation)
+		return r;
+	s.now.next_seq -= cap->left_out;
+	if (cap->limited && cap->limit_incarnation == w->incarnation &&
+	    cap->limit_seq < s.now.next_seq)
+		s.now.next_seq = cap->limit_seq;
+	ledger_reach(&cap->ledger, s.now.next_seq);
+	return 0;
 }
 
 static int begin(struct capture *cap, const struct state *resume)
@@ -191,7 +252,7 @@ static int begin(struct capture *cap, const struct state *resume)
 			r = ncp_tell(cap->c, &at);
 		cap->window_due = cap->o->from.kind == WHERE_OLDEST ||
 				  cap->o->from.kind == WHERE_AGO ||
-				  cap->o->from.kind == WHERE_TIME;
+				  cap->o->from.kind == WHERE_TIME || cap->o->group;
 		if (r == 0 && !cap->window_due)
 			r = window_open(cap, at.incarnation,
 					cap->o->from.kind == WHERE_SEQ ? cap->o->from.value :
@@ -242,7 +303,12 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 
 	*cap = (struct capture){ .o = o, .c = c, .bus = bus, .signals = signals,
 				 .deadline_ns = UINT64_MAX };
-	cap->straight = o->write && !o->filter && !o->snaplen && !o->direction;
+	cap->several = o->shard_n > 1 || o->group;
+	cap->straight = o->write && !o->filter && !o->snaplen && !o->direction && !cap->several &&
+			!o->ordered;
+	cap->ledger.order = o->ordered ? LEDGER_SCATTERED :
+			    o->group   ? LEDGER_SHARED :
+					 LEDGER_RISING;
 	if (o->filter) {
 		r = ncp_set_filter(c, o->filter, error, sizeof(error));
 		if (r < 0)
@@ -265,7 +331,7 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 		cap->deadline_ns = clock_ns(CLOCK_MONOTONIC) + o->duration_ns;
 	if (!o->write) {
 		r = show_open(&cap->show, c, &cap->ledger, o->snaplen,
-			      o->line_buffered || o->packet_buffered);
+			      o->line_buffered || o->packet_buffered || o->group);
 		return r < 0 ? fail(cap, r) : EXIT_DONE;
 	}
 	r = store_open(&cap->store, o, c, &cap->ledger, resume);
@@ -283,6 +349,34 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 
 /* --- what comes ------------------------------------------------------------------------------- */
 
+static int lost_range(struct capture *cap, uint64_t incarnation, uint64_t first, uint64_t next)
+{
+	int r;
+
+	if (first >= next)
+		return 0;
+	r = ledger_lost(&cap->ledger, first, next, false);
+	return r < 0 || !cap->store_open ? r : store_gap(&cap->store, incarnation, first, next);
+}
+
+/* The same where the numbers do not rise: all but those of the last batch that were written. */
+static int lost_scattered(struct capture *cap, const struct ncp_frame *ev)
+{
+	uint64_t first = ev->seq;
+	int r = 0;
+
+	while (first < ev->next_seq && r == 0) {
+		uint64_t next = ev->next_seq;
+
+		for (int i = 0; i < cap->n_given; i++)
+			if (cap->given[i] >= first && cap->given[i] < next)
+				next = cap->given[i];
+		r = lost_range(cap, ev->incarnation, first, next);
+		first = next == ev->next_seq ? next : next + 1;
+	}
+	return r < 0 || !cap->o->ordered ? r : reach(cap);
+}
+
 static int lost(struct capture *cap, const struct ncp_frame *ev)
 {
 	struct ledger_window *w = ledger_now(&cap->ledger);
@@ -290,20 +384,19 @@ static int lost(struct capture *cap, const struct ncp_frame *ev)
 	int r;
 
 	if (!w || cap->window_due) {
-		r = window_open(cap, ev->incarnation, ev->seq);
+		r = cap->o->group ? window_begin(cap, ev->incarnation) :
+				    window_open(cap, ev->incarnation, ev->seq);
 		if (r < 0)
 			return r;
 		w = ledger_now(&cap->ledger);
 	}
 	/* What was handed out before was judged here already, when it was used. */
+	if (cap->ledger.order != LEDGER_RISING && ev->incarnation == w->incarnation &&
+	    ev->next_seq != NCP_UNKNOWN)
+		return lost_scattered(cap, ev);
 	if (first < w->next_seq && ev->incarnation == w->incarnation)
 		first = w->next_seq;
-	if (first >= ev->next_seq)
-		return 0;
-	r = ledger_lost(&cap->ledger, first, ev->next_seq, false);
-	return r < 0 || !cap->store_open ? r :
-					   store_gap(&cap->store, ev->incarnation, first,
-						     ev->next_seq);
+	return lost_range(cap, ev->incarnation, first, ev->next_seq);
 }
 
 static void say_state(struct capture *cap, const struct ncp_frame *ev)
@@ -339,6 +432,7 @@ static int event(struct capture *cap, const struct ncp_frame *ev)
 			say_state(cap, ev);
 		return 0;
 	case NCP_REATTACHED:
+		others_read(cap);
 		/* All of the old bus was read; what is not written yet is written while its ring
 		 * is still mapped, that is until the next call. */
 		r = ncp_tell(cap->c, &at);
@@ -370,6 +464,9 @@ static int moved(struct capture *cap)
 	int r = ncp_bus_info(cap->c, &info);
 
 	cap->reattach_due = false;
+	others_read(cap);
+	cap->n_given = 0;
+	cap->left_out = 0;
 	if (r == 0)
 		r = window_open(cap, info.incarnation, 0);
 	if (r < 0)
@@ -433,11 +530,32 @@ static bool direction_wanted(const struct capture *cap, const struct ncp_frame *
 	return !cap->o->direction || NCP_DIRECTION(f->flags) == cap->o->direction;
 }
 
+/* Of n frames those that are wanted, moved to the front; where they end, the store hears. */
+static int frames_wanted(struct capture *cap, struct ncp_frame *f, int n)
+{
+	uint64_t limit = UINT64_MAX;
+	int k = 0;
+
+	if (cap->limited && f[0].incarnation == cap->limit_incarnation)
+		limit = cap->limit_seq;
+	for (int i = 0; i < n; i++) {
+		if (f[i].seq >= limit) {
+			cap->left_out++;
+			if (cap->left_out == 1 && cap->store_open && !cap->o->ordered)
+				store_cut(&cap->store, f[i].position, f[i].seq);
+		} else if (direction_wanted(cap, &f[i])) {
+			f[k++] = f[i];
+		}
+	}
+	return k;
+}
+
 static int step_frames(struct capture *cap)
 {
 	struct ncp_frame f[BATCH] = { NCP_FRAME_INIT };
-	uint64_t limit = UINT64_MAX, left;
-	int k = 0, r = ncp_next_batch(cap->c, f, BATCH);
+	uint64_t left = wanted(cap, 0, 0);
+	/* Not one more than is wanted: what is read and not written would be somebody's loss. */
+	int k, r = ncp_next_batch(cap->c, f, left == 0 ? 1 : left < BATCH ? (int)left : BATCH);
 
 	if (r < 0)
 		return r;
@@ -454,22 +572,17 @@ static int step_frames(struct capture *cap)
 		return r < 0 ? r : 1;
 	}
 	if (cap->window_due) {
-		struct ncp_stats s = NCP_STATS_INIT;
+		int e = window_begin(cap, f[0].incarnation);
 
-		/* It began with the first frame that was looked at, matching or not. */
-		int e = ncp_stats(cap->c, &s);
-		if (e == 0)
-			e = window_open(cap, f[0].incarnation, s.now.first_seq);
 		if (e < 0)
 			return e;
 	}
-	if (cap->limited && f[0].incarnation == cap->limit_incarnation)
-		limit = cap->limit_seq;
-	left = wanted(cap, 0, 0);
-	for (int i = 0; i < r && (uint64_t)k < left && f[i].seq < limit; i++)
-		if (direction_wanted(cap, &f[i]))
-			f[k++] = f[i];
+	k = frames_wanted(cap, f, r);
+	for (cap->n_given = 0; cap->n_given < k; cap->n_given++)
+		cap->given[cap->n_given] = f[cap->n_given].seq;
 	r = k == 0 ? 0 : cap->store_open ? store_frames(&cap->store, f, k) : show_frames(&cap->show, f, k);
+	if (r == 0 && cap->o->ordered)
+		r = reach(cap);
 	return r < 0 ? r : 1;
 }
 
@@ -616,16 +729,16 @@ static int account(struct capture *cap)
 	int r = ncp_tell(cap->c, &at);
 
 	drops_read(cap);
-	if (r == 0 && (cap->window_due || !ledger_now(&cap->ledger))) {
-		struct ncp_stats s = NCP_STATS_INIT;
-
-		r = ncp_stats(cap->c, &s);
-		if (r == 0)
-			r = window_open(cap, at.incarnation, s.now.first_seq);
-	}
+	if (r == 0 && (cap->window_due || !ledger_now(&cap->ledger)))
+		r = window_begin(cap, at.incarnation);
 	w = ledger_now(&cap->ledger);
-	if (r < 0 || w->incarnation != at.incarnation || counted_out(cap))
+	if (r < 0 || w->incarnation != at.incarnation)
 		return r;
+	others_read(cap);
+	if (cap->ledger.order != LEDGER_RISING)
+		return reach(cap);
+	if (counted_out(cap))
+		return 0;
 	if (cap->limited && cap->limit_incarnation == at.incarnation && cap->limit_seq < at.seq)
 		at.seq = cap->limit_seq;
 	ledger_frames(&cap->ledger, 0, at.seq);
@@ -674,6 +787,7 @@ static void report_json(struct capture *cap, const struct ledger_sum *sum, FILE 
 	json_key(&j, "bus"), json_str(&j, cap->bus);
 	json_key(&j, "frames"), json_u64(&j, sum->frames);
 	json_key(&j, "filtered"), json_u64(&j, sum->filtered);
+	json_key(&j, "others"), json_u64(&j, sum->others);
 	json_key(&j, "lost"), sum->unknown ? json_null(&j) : json_u64(&j, sum->lost);
 	json_key(&j, "bytes"), json_u64(&j, file ? cap->store.bytes : 0);
 	json_key(&j, "kernel_drops");
@@ -702,9 +816,11 @@ void capture_report(struct capture *cap, FILE *json)
 	}
 	if (cap->o->quick)
 		return;
-	fprintf(stderr, "%llu frames %s, %llu filtered, %s%llu lost, %llu dropped by the kernel",
-		(unsigned long long)sum.frames, cap->store_open ? "written" : "printed",
-		(unsigned long long)sum.filtered, sum.unknown ? "more than " : "",
+	fprintf(stderr, "%llu frames %s, %llu filtered, ", (unsigned long long)sum.frames,
+		cap->store_open ? "written" : "printed", (unsigned long long)sum.filtered);
+	if (cap->several)
+		fprintf(stderr, "%llu left to others, ", (unsigned long long)sum.others);
+	fprintf(stderr, "%s%llu lost, %llu dropped by the kernel", sum.unknown ? "more than " : "",
 		(unsigned long long)sum.lost,
 		(unsigned long long)(cap->drops + cap->drops_now - cap->drops_first));
 	if (cap->store_open)

@@ -13,6 +13,8 @@
 #include "show.h"
 #include "store.h"
 
+#define CAPTURE_BATCH 32 /* frames looked at together */
+
 /* What signal handlers ask for. */
 struct capture_signals {
 	volatile sig_atomic_t stop;  /* write what is published by now, then end */
@@ -37,6 +39,11 @@ struct capture {
 	bool ended;	/* the bus will give no more */
 	bool reader_gone; /* of the pipe or terminal we write to */
 
+	bool several;	/* --shard or --group: others get frames too */
+	uint64_t given[CAPTURE_BATCH]; /* the last frames, by number, that were written as whole */
+	int n_given;
+	uint64_t left_out; /* frames read at or behind the limit, and not written */
+
 	bool limited;	/* end before frame limit_seq of limit_incarnation */
 	uint64_t limit_seq, limit_incarnation;
 	uint64_t to_ns;	/* --to TIME, as long as the frame it means has not come; else 0 */
@@ -49,9 +56,22 @@ struct capture {
 };
 
 /*
+ * capture_where - the place that --from means, waiting for a time yet to come.
+ *
+ *   c        attached
+ *   w        out: for ncp_seek() or ncp_options.from
+ *   missing_ns  out: so much of the past that was asked for is not in the ring (said)
+ *
+ * Returns 0 or a negative code.
+ */
+int capture_where(const struct dump_options *o, struct ncp_client *c, const char *bus,
+		  const struct capture_signals *signals, struct ncp_where *w, uint64_t *missing_ns)
+	__attribute__((warn_unused_result));
+
+/*
  * capture_begin - place the client, open file or output, set the limits.
  *
- *   c       attached at the newest frame
+ *   c       attached at the newest frame; with --group as a member, where capture_where() says
  *   resume  what the state file says; NULL: begin at --from
  *
  * Says what went wrong.  Returns EXIT_DONE (go on), or the exit status.

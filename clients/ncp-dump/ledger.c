@@ -29,8 +29,21 @@ void ledger_frames(struct ledger *l, uint64_t n, uint64_t next_seq)
 	struct ledger_window *w = ledger_now(l);
 
 	w->frames += n;
+	if (l->order != LEDGER_SCATTERED)
+		ledger_reach(l, next_seq);
+}
+
+void ledger_reach(struct ledger *l, uint64_t next_seq)
+{
+	struct ledger_window *w = ledger_now(l);
+
 	if (next_seq > w->next_seq)
 		w->next_seq = next_seq;
+}
+
+void ledger_others(struct ledger *l, uint64_t n)
+{
+	ledger_now(l)->others = n;
 }
 
 /* Make [first, next) lost; returns how many of them were not yet, or -ENOMEM. */
@@ -84,8 +97,8 @@ int ledger_lost(struct ledger *l, uint64_t first, uint64_t next, bool counted)
 	w->lost += (uint64_t)n;
 	if (counted)
 		w->frames -= (uint64_t)n;
-	if (next > w->next_seq)
-		w->next_seq = next;
+	if (l->order != LEDGER_SCATTERED)
+		ledger_reach(l, next);
 	return 0;
 }
 
@@ -93,7 +106,11 @@ void ledger_cut(struct ledger *l, uint64_t next_seq, uint64_t frames)
 {
 	struct ledger_window *w = ledger_now(l);
 
+	if (l->order == LEDGER_SCATTERED)
+		w->next_seq -= w->frames - frames;
 	w->frames = frames;
+	if (l->order != LEDGER_RISING)
+		return;
 	w->next_seq = next_seq;
 	while (w->n_ranges && w->range[w->n_ranges - 1].next > next_seq) {
 		struct ledger_range *r = &w->range[w->n_ranges - 1];
@@ -106,9 +123,20 @@ void ledger_cut(struct ledger *l, uint64_t next_seq, uint64_t frames)
 	}
 }
 
-static uint64_t filtered(const struct ledger_window *w)
+/* What was neither written nor lost. */
+static uint64_t rest(const struct ledger_window *w)
 {
 	return w->next_seq == UINT64_MAX ? 0 : w->next_seq - w->first_seq - w->frames - w->lost;
+}
+
+static uint64_t others(const struct ledger_window *w)
+{
+	return w->others < rest(w) ? w->others : rest(w);
+}
+
+static uint64_t filtered(const struct ledger_window *w)
+{
+	return rest(w) - others(w);
 }
 
 void ledger_sum(const struct ledger *l, struct ledger_sum *s)
@@ -117,6 +145,7 @@ void ledger_sum(const struct ledger *l, struct ledger_sum *s)
 	for (size_t i = 0; i < l->n; i++) {
 		s->frames += l->window[i].frames;
 		s->filtered += filtered(&l->window[i]);
+		s->others += others(&l->window[i]);
 		s->lost += l->window[i].lost;
 		s->unknown = s->unknown || l->window[i].next_seq == UINT64_MAX;
 	}
@@ -135,7 +164,7 @@ void ledger_json(const struct ledger *l, struct json *j)
 		json_key(j, "next_seq"), unknown ? json_null(j) : json_u64(j, w->next_seq);
 		json_key(j, "frames"), json_u64(j, w->frames);
 		json_key(j, "filtered"), json_u64(j, filtered(w));
-		json_key(j, "others"), json_u64(j, 0);
+		json_key(j, "others"), json_u64(j, others(w));
 		json_key(j, "lost"), unknown ? json_null(j) : json_u64(j, w->lost);
 		json_key(j, "lost_ranges");
 		json_array_begin(j);

@@ -103,30 +103,8 @@ static int only_bus(const struct dump_options *o, char out[64])
 			     "name one with -i");
 }
 
-/* Attach, waiting for the bus with --wait, and for one that is just being made a second anyway. */
-static int attach(const struct dump_options *o, const char *bus, struct ncp_client **c)
+static int say_attach(const char *bus, int r, const char *error)
 {
-	char error[256] = "";
-	struct ncp_options a = NCP_OPTIONS_INIT;
-	int r, tries = 0;
-
-	a.dir = o->dir;
-	a.trust_owner = o->trust;
-	a.name = "ncp-dump";
-	a.error = error;
-	a.error_cap = sizeof(error);
-	if (o->reliable)
-		a.flags = NCP_RELIABLE | NCP_HOLD;
-	for (;;) {
-		r = ncp_attach(c, bus, &a);
-		bool yet = r == NCP_ENOBUS || r == NCP_ENOTREADY;
-
-		if (!yet || signals.stop || (!o->wait && (r == NCP_ENOBUS || ++tries > 20)))
-			break;
-		nanosleep(&(struct timespec){ .tv_nsec = o->wait ? 250000000 : 50000000 }, NULL);
-	}
-	if (r == 0)
-		return EXIT_DONE;
 	return message_error(r == NCP_ENOBUS ? EXIT_NO_BUS :
 			     r == NCP_ENAME  ? EXIT_USAGE :
 					       EXIT_FAILED,
@@ -135,6 +113,61 @@ static int attach(const struct dump_options *o, const char *bus, struct ncp_clie
 			     r == NCP_EFOREIGN ? "trust its owner with --trust-owner" :
 			     r == NCP_EACCESS  ? "become a member of the bus's group" :
 						     NULL);
+}
+
+/* Attach, waiting for the bus with --wait, and for one that is just being made a second anyway. */
+static int attach_wait(const struct dump_options *o, const char *bus, const struct ncp_options *a,
+		       struct ncp_client **c)
+{
+	int r, tries = 0;
+
+	for (;;) {
+		r = ncp_attach(c, bus, a);
+		bool yet = r == NCP_ENOBUS || r == NCP_ENOTREADY;
+
+		if (!yet || signals.stop || (!o->wait && (r == NCP_ENOBUS || ++tries > 20)))
+			break;
+		nanosleep(&(struct timespec){ .tv_nsec = o->wait ? 250000000 : 50000000 }, NULL);
+	}
+	return r;
+}
+
+/* EXIT_DONE, or the exit status after saying why not.  missing_ns: see capture_where(). */
+static int attach(const struct dump_options *o, const char *bus, struct ncp_client **c,
+		  uint64_t *missing_ns)
+{
+	char error[256] = "";
+	struct ncp_options a = NCP_OPTIONS_INIT;
+	int r;
+
+	a.dir = o->dir;
+	a.trust_owner = o->trust;
+	a.name = "ncp-dump";
+	a.error = error;
+	a.error_cap = sizeof(error);
+	a.flags = (o->reliable ? NCP_RELIABLE : 0) |
+		  (o->reliable || (o->group && o->write) ? NCP_HOLD : 0) |
+		  (o->ordered ? NCP_ORDERED : 0);
+	a.shard_idx = (uint32_t)o->shard_idx;
+	a.shard_n = (uint32_t)o->shard_n;
+	a.reorder_ns = o->reorder_ns;
+	*missing_ns = 0;
+	if (o->group) {
+		/* A member cannot be moved: another client finds out where it is to begin. */
+		struct ncp_options look = a;
+
+		look.flags = NCP_NO_REGISTRY;
+		r = attach_wait(o, bus, &look, c);
+		if (r == 0)
+			r = capture_where(o, *c, bus, &signals, &a.from, missing_ns);
+		ncp_detach(*c);
+		*c = NULL;
+		if (r < 0)
+			return say_attach(bus, r, error);
+		a.group = o->group;
+	}
+	r = attach_wait(o, bus, &a, c);
+	return r == 0 ? EXIT_DONE : say_attach(bus, r, error);
 }
 
 /* The state of the last run, and its file cut to what it says.  0, 1 (there is none), or < 0 after
@@ -179,6 +212,7 @@ static int run(const struct dump_options *o, FILE *json)
 	struct capture cap;
 	struct ledger_sum sum;
 	struct state state;
+	uint64_t missing_ns = 0;
 	int r, status;
 
 	if (o->write && !strcmp(o->write, "-") && isatty(STDOUT_FILENO))
@@ -191,7 +225,7 @@ static int run(const struct dump_options *o, FILE *json)
 		strcpy(bus, o->bus);
 	status = o->bus ? EXIT_DONE : only_bus(o, bus);
 	if (status == EXIT_DONE)
-		status = attach(o, bus, &c);
+		status = attach(o, bus, &c, &missing_ns);
 	if (status != EXIT_DONE)
 		return status;
 	r = o->resume ? resume(o, bus, &state) : 1;
@@ -201,6 +235,8 @@ static int run(const struct dump_options *o, FILE *json)
 	}
 	status = capture_begin(&cap, o, c, bus, &signals, r == 0 ? &state : NULL);
 	if (status == EXIT_DONE) {
+		if (o->group)
+			cap.from_missing_ns = missing_ns;
 		status = capture_run(&cap);
 		capture_report(&cap, json);
 		ledger_sum(&cap.ledger, &sum);

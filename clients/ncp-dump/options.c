@@ -17,6 +17,8 @@
 #define IOBUF_MIN UINT64_C(65536)
 #define IOBUF_MAX UINT64_C(16777216)
 #define FILTER_MAX (1u << 20)
+#define SHARDS_MAX 65536
+#define REORDER_MAX (60 * SECOND)
 
 /* What the calls of the table write to; now is the same for all of them. */
 struct parsing {
@@ -117,6 +119,37 @@ static int on_writer(void *target, const char *s, const char **why)
 	return o->writer != OUTFILE_AUTO || !strcmp(s, "auto") ? 0 : -EINVAL;
 }
 
+static int on_shard(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+	const char *slash = strchr(s, '/');
+	char idx[16];
+
+	*why = "not I/N with I from 0 to N and N from 1 to 65536";
+	if (!slash || (size_t)(slash - s) >= sizeof(idx))
+		return -EINVAL;
+	memcpy(idx, s, (size_t)(slash - s));
+	idx[slash - s] = '\0';
+	if (parse_u64(slash + 1, 1, SHARDS_MAX, &o->shard_n) < 0 ||
+	    parse_u64(idx, 0, o->shard_n, &o->shard_idx) < 0)
+		return -EINVAL;
+	/* So that they can be counted from 0 and from 1. */
+	o->shard_idx %= o->shard_n;
+	return 0;
+}
+
+static int on_ordered(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+
+	o->ordered = true;
+	*why = "not a duration of at most 60 s";
+	if (!*s)
+		return 0;
+	int r = parse_duration(s, SECOND, &o->reorder_ns);
+	return r == 0 && (o->reorder_ns == 0 || o->reorder_ns > REORDER_MAX) ? -ERANGE : r;
+}
+
 static int usage(const char *what, const char *why, const char *todo)
 {
 	message_error(EXIT_USAGE, what, why, todo);
@@ -178,6 +211,17 @@ static int check(const struct dump_options *o)
 	if (o->resume && o->snapshot)
 		return usage("--resume with --snapshot", "a snapshot begins at the oldest frame",
 			     "leave one of them out");
+	if (o->group && (o->shard_n || o->ordered))
+		return usage(o->ordered ? "--group with --ordered" : "--group with --shard",
+			     "a group's members take runs of frames as they stand",
+			     "leave one of them out");
+	if (o->group && o->resume)
+		return usage("--group with --resume", "a group keeps its place itself, in the bus",
+			     "leave out --resume");
+	if (o->ordered && o->resume)
+		return usage("--ordered with --resume",
+			     "a state is one frame number, and they come in another order",
+			     "leave out --ordered, and sort the files with reordercap");
 	if (o->file_size && !o->write)
 		return usage("-a filesize:", "no file is written", "name one with -w");
 	if (o->write && !*o->write)
@@ -229,6 +273,17 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		{ .name = "reliable", .type = OPTION_FLAG, .target = &o->reliable,
 		  .help = "have the producer wait for what is not written yet; needs a bus that is "
 		  "--reliable" },
+		{ .name = "ordered", .type = OPTION_CALL, .target = &p, .arg = "WINDOW",
+		  .otherwise = "", .call = on_ordered,
+		  .help = "in the order of their times, as far as they are displaced by less than "
+		  "WINDOW; 50ms if not given" },
+		{ .help = "Together with others" },
+		{ .name = "shard", .type = OPTION_CALL, .target = &p, .arg = "I/N",
+		  .call = on_shard, .help = "only the flows of part I of N: both directions, all "
+		  "fragments" },
+		{ .name = "group", .type = OPTION_STRING, .target = &o->group, .arg = "NAME",
+		  .help = "share the frames with the other members of this group; who dies is "
+		  "stood in for" },
 		{ .help = "The file" },
 		{ .name = "resume", .type = OPTION_STRING, .target = &o->resume, .arg = "STATEFILE",
 		  .help = "go on where the last run's STATEFILE says, and keep it" },

@@ -44,6 +44,10 @@ struct dump_options {
 	uint64_t sync_ns;	/* of SYNC_EVERY */
 	enum outfile_writer writer;
 	uint64_t iobuf;
+	uint64_t shard_idx, shard_n; /* shard_n 0: every frame */
+	const char *group;	/* NULL: none */
+	bool ordered;
+	uint64_t reorder_ns;	/* 0: as long as the library has it */
 	const char *json;	/* NULL: no; "-": stderr */
 	const char *dir, *trust;
 	bool no_clobber, wait, exit_on_close, reliable, strict;

@@ -499,14 +499,15 @@ uint8_t *outfile_reserve(struct outfile *f)
 	return r < 0 ? NULL : f->slot[f->cur].buf + f->cur_len;
 }
 
-int outfile_commit(struct outfile *f, size_t len, uint64_t frames, uint64_t next_seq)
+int outfile_commit(struct outfile *f, size_t len, uint64_t frames, uint64_t position,
+		   uint64_t next_seq)
 {
 	int r;
 
 	f->cur_len += len;
 	f->end += len;
 	f->frames += frames;
-	r = mark(f, OUTFILE_NOWHERE, next_seq);
+	r = mark(f, position, next_seq);
 	if (r == 0 && f->cur_len >= f->iobuf)
 		r = send_cur(f);
 	return r < 0 ? r : outfile_poll(f);

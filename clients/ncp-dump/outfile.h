@@ -135,11 +135,12 @@ int outfile_span(struct outfile *f, const struct outfile_span *s) __attribute__(
  *
  * Of PCAPNG_BLOCK_MAX bytes at least; NULL: outfile_error() tells.  outfile_commit() makes the
  * first len of them, with frames frames in them, part of the file; next_seq: number of the frame
- * behind.  Without it nothing has happened.
+ * behind, position: where it stands or will stand in the ring, or OUTFILE_NOWHERE.  Without it
+ * nothing has happened.
  */
 uint8_t *outfile_reserve(struct outfile *f);
-int outfile_commit(struct outfile *f, size_t len, uint64_t frames, uint64_t next_seq)
-	__attribute__((warn_unused_result));
+int outfile_commit(struct outfile *f, size_t len, uint64_t frames, uint64_t position,
+		   uint64_t next_seq) __attribute__((warn_unused_result));
 
 /* outfile_poll - take note of writes that are done.  Never blocks, except to repair. */
 int outfile_poll(struct outfile *f) __attribute__((warn_unused_result));

@@ -133,6 +133,42 @@ static int state_write(struct store *s, uint64_t seq, uint64_t length)
 	return r;
 }
 
+void store_cut(struct store *s, uint64_t position, uint64_t seq)
+{
+	s->cut_position = position;
+	s->cut_seq = seq;
+}
+
+/* Up to where everything that was read is wanted. */
+static int reached(const struct store *s, struct ncp_cursor *at)
+{
+	*at = (struct ncp_cursor)NCP_CURSOR_INIT;
+	at->position = s->cut_position;
+	at->seq = s->cut_seq;
+	return s->cut_position == NCP_UNKNOWN ? ncp_tell(s->c, at) : 0;
+}
+
+/*
+ * Everything before the verified mark is in the file: a reliable client's producer may have the room,
+ * and a member of a group is done with it.  With --sync SECONDS a member is done only with what is
+ * durable, so this is called behind a sync.
+ */
+static void release(struct store *s)
+{
+	struct outfile_mark m = outfile_verified(s->file);
+	struct ncp_cursor at;
+
+	if (!outfile_dirty(s->file) && reached(s, &at) == 0)
+		ncp_release(s->c, at.position, at.seq);
+	else if (m.position != OUTFILE_NOWHERE && m.off >= s->section_off)
+		ncp_release(s->c, m.position, m.seq);
+}
+
+static bool release_synced(const struct store *s)
+{
+	return s->o->group && s->o->sync == SYNC_EVERY;
+}
+
 /* Make durable what is whole, then say so in the state file. */
 static int sync_now(struct store *s, uint64_t now_ns)
 {
@@ -140,6 +176,8 @@ static int sync_now(struct store *s, uint64_t now_ns)
 	int r = outfile_sync(s->file, &m);
 
 	s->synced_ns = now_ns;
+	if (r == 0 && release_synced(s))
+		release(s);
 	if (r < 0 || !s->o->resume)
 		return r;
 	s->saved_off = m.off;
@@ -193,7 +231,7 @@ static int file_open(struct store *s)
 int store_open(struct store *s, const struct dump_options *o, struct ncp_client *c,
 	       struct ledger *ledger, const struct state *resumed)
 {
-	*s = (struct store){ .o = o, .c = c, .ledger = ledger };
+	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .cut_position = NCP_UNKNOWN };
 	if (resumed) {
 		char base[PATH_MAX];
 		uint64_t n = UINT64_MAX;
@@ -264,6 +302,7 @@ static void file_close(struct store *s)
 int store_finish(struct store *s)
 {
 	struct outfile_state st;
+	struct ncp_cursor at;
 	int r = outfile_flush(s->file);
 
 	/* The last losses are found by the flush, and counted in the statistics. */
@@ -282,6 +321,8 @@ int store_finish(struct store *s)
 		return r;
 	file_close(s);
 	s->closed_whole = true;
+	if (s->o->group && reached(s, &at) == 0)
+		ncp_release(s->c, at.position, at.seq);
 	return 0;
 }
 
@@ -426,12 +467,47 @@ int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames
 	return r < 0 ? r : span_piece(s, &left);
 }
 
-int store_frames(struct store *s, const struct ncp_frame *f, int n)
+/* Is everything from the first of these frames in the ring on whole? */
+static bool all_intact(const struct store *s, const struct ncp_frame *f, int n)
+{
+	uint64_t position = f->position;
+
+	for (int i = 1; i < n; i++)
+		position = f[i].position < position ? f[i].position : position;
+	return ncp_intact(s->c, position);
+}
+
+/* Take out of f[0..n) what was overrun: it is lost.  Returns how many are left, or < 0. */
+static int frames_lost(struct store *s, struct ncp_frame *f, int n)
+{
+	int left = 0, r = 0;
+
+	for (int i = 0; i < n && r == 0;) {
+		uint64_t first = f[i].seq, next = first;
+
+		/* In one gap what follows each other; between two of other flows lie others'. */
+		while (i < n && !ncp_intact(s->c, f[i].position) && (next == first || f[i].seq == next))
+			next = f[i++].seq + 1;
+		if (next == first) {
+			f[left++] = f[i++];
+			continue;
+		}
+		r = ledger_lost(s->ledger, first, next, false);
+		if (r == 0)
+			r = store_gap(s, s->incarnation, first, next);
+	}
+	return r < 0 ? r : left;
+}
+
+int store_frames(struct store *s, struct ncp_frame *f, int n)
 {
 	const uint8_t *prologue;
+	struct ncp_cursor at;
 	uint32_t prologue_len;
 	int r = ncp_prologue(s->c, &prologue, &prologue_len);
 
+	if (r == 0)
+		r = reached(s, &at);
 	if (r == 0)
 		r = prologue_grow(s, prologue, prologue_len);
 	for (int from = 0; from < n && r == 0;) {
@@ -457,21 +533,18 @@ int store_frames(struct store *s, const struct ncp_frame *f, int n)
 				break;
 			p += pcapng_frame(p, &b);
 		}
-		/* The oldest is whole: so are all. */
-		if (ncp_intact(s->c, f[from].position)) {
-			r = outfile_commit(s->file, (size_t)(p - start), (uint64_t)(k - from),
-					   f[k - 1].seq + 1);
-			ledger_frames(s->ledger, (uint64_t)(k - from), f[k - 1].seq + 1);
-			from = k;
+		if (!all_intact(s, f + from, k - from)) {
+			r = frames_lost(s, f + from, n - from);
+			n = from + r;
+			r = r < 0 ? r : 0;
 			continue;
 		}
-		uint64_t first = f[from].seq;
-
-		while (from < n && !ncp_intact(s->c, f[from].position))
-			from++;
-		r = ledger_lost(s->ledger, first, f[from - 1].seq + 1, false);
-		if (r == 0)
-			r = store_gap(s, s->incarnation, first, f[from - 1].seq + 1);
+		/* Where the last of them ends, all that was read before is in the file with it. */
+		r = outfile_commit(s->file, (size_t)(p - start), (uint64_t)(k - from),
+				   k == n ? at.position : OUTFILE_NOWHERE,
+				   f[k - 1].seq + 1);
+		ledger_frames(s->ledger, (uint64_t)(k - from), f[k - 1].seq + 1);
+		from = k;
 	}
 	return r;
 }
@@ -479,21 +552,10 @@ int store_frames(struct store *s, const struct ncp_frame *f, int n)
 /* How long what was read may stay unwritten when nothing more comes. */
 static uint64_t flush_after(const struct store *s, bool stream)
 {
-	if (s->o->packet_buffered || s->o->reliable)
+	/* The others of a group wait for what is not done with, at the end of a bus. */
+	if (s->o->packet_buffered || s->o->reliable || s->o->group)
 		return 0;
 	return stream ? STREAM_NS : FLUSH_NS;
-}
-
-/* Everything before the verified mark is in the file: a reliable client's producer may have it. */
-static void release(struct store *s)
-{
-	struct outfile_mark m = outfile_verified(s->file);
-	struct ncp_cursor at = NCP_CURSOR_INIT;
-
-	if (!outfile_dirty(s->file) && ncp_tell(s->c, &at) == 0)
-		ncp_release(s->c, at.position, at.seq);
-	else if (m.position != OUTFILE_NOWHERE && m.off >= s->section_off)
-		ncp_release(s->c, m.position, m.seq);
 }
 
 static uint64_t sync_after(const struct store *s)
@@ -519,7 +581,7 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 		r = outfile_flush(s->file);
 		s->flushed_ns = now_ns;
 	}
-	if (r == 0 && s->o->reliable)
+	if (r == 0 && (s->o->reliable || s->o->group) && !release_synced(s))
 		release(s);
 	if (r == 0 && !st.stream) {
 		uint64_t verified = outfile_verified(s->file).off;
@@ -564,7 +626,10 @@ void store_abandon(struct store *s)
 
 	if (!s->file)
 		return;
-	(void)outfile_abandon(s->file, &m);
+	int r = outfile_abandon(s->file, &m);
+	/* The others of its group take over what was not kept. */
+	if (r == 0 && s->o->group && m.position != OUTFILE_NOWHERE && m.off >= s->section_off)
+		ncp_release(s->c, m.position, m.seq);
 	/* What earlier windows have was saved before this section began. */
 	struct ledger_sum sum;
 	struct ledger_window *w = ledger_now(s->ledger);

@@ -46,6 +46,9 @@ struct store {
 	uint64_t lost_before; /* by the ledger, when the section began */
 	bool realign; /* what was appended last was no span */
 
+	/* What is read from here on is not wanted; NCP_UNKNOWN: all of it is. */
+	uint64_t cut_position, cut_seq;
+
 	/* All files. */
 	uint64_t files, bytes, frames; /* of those closed */
 	const char *writer;
@@ -78,8 +81,12 @@ int store_reattached(struct store *s) __attribute__((warn_unused_result));
 int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames)
 	__attribute__((warn_unused_result));
 
-/* store_frames - append single frames: copied, cut to -s.  next_seq: behind the last one. */
-int store_frames(struct store *s, const struct ncp_frame *f, int n)
+/* store_cut - the capture ends before this frame: what is read behind it stays somebody else's. */
+void store_cut(struct store *s, uint64_t position, uint64_t seq);
+
+/* store_frames - append single frames: copied, cut to -s.  They are the last that were read, but for
+ * those not wanted, in any order. */
+int store_frames(struct store *s, struct ncp_frame *f, int n)
 	__attribute__((warn_unused_result));
 
 /* store_gap - frames are missing here. */

@@ -54,6 +54,43 @@ static void by_hand(void)
 	ledger_free(&l);
 }
 
+/* What is neither written nor lost, shared out; numbers that do not rise. */
+static void orders(void)
+{
+	struct ledger_sum sum;
+
+	if (ledger_open(&l, 1, 100) < 0)
+		bail("no window");
+	ledger_frames(&l, 10, 150);
+	ledger_others(&l, UINT64_MAX);
+	ledger_sum(&l, &sum);
+	ok(sum.others == 40 && sum.filtered == 0, "without a filter the rest is the others'");
+	ledger_others(&l, 15);
+	ledger_sum(&l, &sum);
+	ok(sum.others == 15 && sum.filtered == 25, "with one as many as the library says");
+	l.order = LEDGER_SHARED;
+	ledger_cut(&l, 120, 7);
+	ledger_others(&l, UINT64_MAX);
+	ledger_sum(&l, &sum);
+	ok(sum.frames == 7 && sum.others == 43, "what a member of a group did not save is left over");
+	ledger_free(&l);
+
+	if (ledger_open(&l, 1, 0) < 0)
+		bail("no window");
+	l.order = LEDGER_SCATTERED;
+	ledger_frames(&l, 3, 90);
+	is_i64(0, ledger_lost(&l, 40, 44, false), "by time: some are lost");
+	ledger_reach(&l, 7);
+	is_str("[{\"incarnation\":\"0000000000000001\",\"first_seq\":0,\"next_seq\":7,\"frames\":3,"
+	       "\"filtered\":0,\"others\":0,\"lost\":4,\"lost_ranges\":[[40,44]]}]",
+	       json(), "and no number moves the window's end");
+	ledger_cut(&l, 90, 1);
+	ledger_sum(&l, &sum);
+	ok(sum.frames == 1 && sum.lost == 4 && sum.filtered == 0 && ledger_now(&l)->next_seq == 5,
+	   "what was not saved is taken off it");
+	ledger_free(&l);
+}
+
 /* Every frame is written, then some are lost: singly, in runs, again, out of order. */
 static void at_random(void)
 {
@@ -96,8 +133,9 @@ static void at_random(void)
 
 int main(void)
 {
-	plan(16);
+	plan(16 + 6);
 	by_hand();
+	orders();
 	at_random();
 	return tap_done();
 }

@@ -65,10 +65,13 @@ int main(void)
 		"--sync often", "--sync 0", "--writer mmap", "--iobuf 1K", "--iobuf 1G", "-s 300000",
 		"-s -1", "--snapshot --from oldest", "--snapshot --to now", "--resume s",
 		"--resume s -w -", "-w x --resume s --snapshot", "-a filesize:10",
+		"--shard 1", "--shard 4/3", "--shard 0/0", "--shard -1/3", "--shard 1/3/5",
+		"--shard 0/70000", "--ordered=0", "--ordered=2m", "--group g --shard 0/2",
+		"--group g --ordered", "-w x --group g --resume s", "-w x --ordered --resume s",
 		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
 	};
 
-	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 11));
+	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 11 + 3));
 	message_setup("ncp-dump");
 	places();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -93,6 +96,11 @@ int main(void)
 	   "direction, length, sync, writer");
 	is_u64(73728, o.iobuf, "a write is whole pages");
 	ok(parse("-s 262144 -w x") == OPTIONS_RUN && o.snaplen == 0, "-s 262144 cuts nothing");
+	ok(parse("--shard 2/3") == OPTIONS_RUN && o.shard_idx == 2 && o.shard_n == 3, "a shard");
+	ok(parse("--shard 3/3") == OPTIONS_RUN && o.shard_idx == 0 && o.shard_n == 3,
+	   "counted from 1, the last is 0");
+	ok(parse("--ordered --ordered=20ms") == OPTIONS_RUN && o.ordered && o.reorder_ns == 20000000,
+	   "a window of one's own");
 	free(o.filter);
 	return tap_done();
 }

@@ -14,8 +14,15 @@
 #include "libncpbus/stamp.h"
 #include "libncpbus/writer_impl.h"
 
-/* Files looked at in one piece of a scan: some three system calls each. */
-#define SCAN_FILES 1024
+/* What a piece of a scan may cost, in files whose owner is asked for, one system call each: 8 ms or
+ * so.  With SCAN_NS between them a scan meets a million files within the 5 s that a client waits. */
+#define SCAN_COST 8192
+/* A file that is opened, read, and asked whether it is locked costs so many of those. */
+#define LOOK_COST 8
+/* Files of one uid that are opened in a scan: whoever makes more of them delays himself. */
+#define UID_FILES 2048
+/* Uids that are told apart in a scan; all that come after share with the last. */
+#define SCAN_UIDS 256
 /* Rows one uid can hold, so that nobody takes them all: half of the default table. */
 #define ROWS_PER_UID(n) ((n) > 1 ? ((n) + 1) / 2 : 1)
 
@@ -24,8 +31,12 @@ int ncpi_roster_init(struct ncpi_roster *r, int registry_fd, const struct ncpi_s
 	*r = (struct ncpi_roster){ .registry_fd = registry_fd, .limit = UINT64_MAX };
 	r->n = seg->n_reliable;
 	r->entry = calloc(r->n ? r->n : 1, sizeof(*r->entry));
-	if (!r->entry)
+	r->quota = calloc(SCAN_UIDS, sizeof(*r->quota));
+	if (!r->entry || !r->quota) {
+		free(r->entry);
+		free(r->quota);
 		return -ENOMEM;
+	}
 	pthread_mutex_init(&r->lock, NULL);
 	for (uint32_t i = 0; i < r->n; i++) {
 		r->entry[i].fd = -1;
@@ -43,6 +54,7 @@ void ncpi_roster_fini(struct ncpi_roster *r)
 	if (r->dir)
 		closedir(r->dir);
 	free(r->entry);
+	free(r->quota);
 	pthread_mutex_destroy(&r->lock);
 }
 
@@ -168,6 +180,20 @@ static void bury_dead(struct ncpi_writer *w)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* May another file of this owner be opened in this scan? */
+static bool quota_take(struct ncpi_roster *r, uid_t uid)
+{
+	uint32_t i = 0;
+
+	while (i < r->n_quota && r->quota[i].uid != uid)
+		i++;
+	if (i == SCAN_UIDS)
+		i--;
+	else if (i == r->n_quota)
+		r->quota[r->n_quota++] = (struct ncpi_roster_quota){ .uid = uid };
+	return r->quota[i].n_opened++ < UID_FILES;
+}
+
 void ncpi_roster_scan(struct ncpi_writer *w)
 {
 	struct ncpi_roster *r = &w->roster;
@@ -184,10 +210,11 @@ void ncpi_roster_scan(struct ncpi_writer *w)
 				close(fd);
 			return;
 		}
-		r->scan_live = 0;
+		r->scan_live = r->n_quota = 0;
 	}
-	for (int i = 0; i < SCAN_FILES; i++) {
+	for (int cost = 0; cost < SCAN_COST; cost++) {
 		const struct dirent *e = readdir(r->dir);
+		struct stat st;
 		uid_t uid;
 		ino_t ino;
 
@@ -197,8 +224,12 @@ void ncpi_roster_scan(struct ncpi_writer *w)
 			ncpi_store(&r->live, r->scan_live);
 			return;
 		}
-		if (*e->d_name == '.' || *e->d_name == '+')
+		if (*e->d_name == '.' || *e->d_name == '+' ||
+		    fstatat(r->registry_fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(st.st_mode) || st.st_size != (off_t)sizeof(struct ncpi_line) ||
+		    !quota_take(r, st.st_uid))
 			continue;
+		cost += LOOK_COST;
 		int fd = ncpi_line_open(r->registry_fd, e->d_name, &uid, &ino);
 		if (fd >= 0 && !look_at(w, fd, uid, ino))
 			close(fd);

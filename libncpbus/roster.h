@@ -24,6 +24,12 @@ struct ncpi_roster_entry {
 	bool evicted;
 };
 
+/* How many files of an owner the scan under way has opened. */
+struct ncpi_roster_quota {
+	uid_t uid;
+	uint32_t n_opened;
+};
+
 struct ncpi_roster {
 	int registry_fd; /* -1: no registry, nobody to wait for */
 	pthread_mutex_t lock; /* entries and limit: the waker grants, capture threads re-read */
@@ -34,6 +40,8 @@ struct ncpi_roster {
 	uint32_t asked; /* somebody wants live to be up to date */
 	DIR *dir;	/* a scan under way: bounded pieces, so that a million files cost no stall */
 	uint32_t scan_live;
+	struct ncpi_roster_quota *quota;
+	uint32_t n_quota;
 };
 
 /* ncpi_roster_init - take the registry's descriptor (not owned) and n_reliable rows.  0, -errno. */
@@ -43,6 +51,10 @@ void ncpi_roster_fini(struct ncpi_roster *r);
 /*
  * ncpi_roster_scan - look through a piece of the registry: count the living, grant who asks, free
  * the rows of the dead.  The waker's.
+ *
+ * Bounded per uid: of each owner some thousand files are opened, of the rest no more is asked than
+ * whose they are.  So a flood of files delays its maker's own grants, the others' by a microsecond
+ * for each file.
  */
 void ncpi_roster_scan(struct ncpi_writer *w);
 

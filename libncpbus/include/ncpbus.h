@@ -44,6 +44,10 @@
  *   - Do not keep a view beyond the next call on the same client.
  *   - The mapping is read-only: writing through a view is a segmentation fault.
  *   - Positions and frame numbers mean nothing outside their incarnation.
+ *   - NCP_REATTACHED is returned while the old bus is still mapped, so that what it handed out can
+ *     be used up.  Until the next reading call or ncp_seek(), the other calls (ncp_bus_info,
+ *     ncp_interface, ncp_prologue, ncp_tell, ncp_stats, ncp_worker, ncp_peers, ncp_intact) speak
+ *     of the old one.  Read on first, then ask.
  */
 
 #include <stdbool.h>

@@ -132,6 +132,60 @@ static void test_peers(struct test_bus *t)
 	ncp_detach(d);
 }
 
+/* --- a flood ------------------------------------------------------------------------------------ */
+
+#define FLOOD 100000
+
+/* One uid's files, each a line as good as any: another client is granted all the same. */
+static void test_flood(void)
+{
+	struct ncp_options o = NCP_OPTIONS_INIT;
+	char error[256] = "", name[32];
+	struct test_bus t;
+	struct ncp_client *c;
+	int pieces = 0;
+
+	if (geteuid() != 0) {
+		skip(3, "only root can make another's files");
+		return;
+	}
+	bus_make(&t);
+	t.geo.reliable = true;
+	bus_start(&t, true);
+	struct ncpi_line l = line_of(&t, 0, 0);
+	l.flags = NCPI_LINE_RELIABLE;
+	for (int i = 0; i < FLOOD; i++) {
+		snprintf(name, sizeof(name), "flood.%d", i);
+		int fd = put(&t, name, &l, sizeof(l));
+
+		if (fchown(fd, 12345, (gid_t)-1) < 0)
+			bail("fchown");
+		close(fd);
+	}
+	o.dir = t.dir;
+	o.flags = NCP_RELIABLE;
+	o.error = error;
+	o.error_cap = sizeof(error);
+	is_i64(0, ncp_attach(&c, t.name, &o), "among %d files of another's a client is granted%s",
+	       FLOOD, error);
+	bus_publish(&t, 20);
+	struct ncp_frame f = NCP_FRAME_INIT;
+	ok(ncp_next(c, &f) == 1 && f.kind == NCP_FRAME, "and reads");
+	ncp_detach(c);
+	bus_stop(&t, NCP_LIVE);
+
+	/* The same without a clock: one scan from its beginning to its end. */
+	bus_start(&t, false);
+	while (t.w->roster.dir)
+		ncpi_roster_scan(t.w);
+	do {
+		ncpi_roster_scan(t.w);
+		pieces++;
+	} while (t.w->roster.dir);
+	ok(pieces < 30, "a scan takes %d pieces", pieces);
+	bus_stop(&t, NCP_ENDED);
+}
+
 /* --- strangers' files ------------------------------------------------------------------------- */
 
 static void test_hostile(struct test_bus *t)
@@ -283,7 +337,7 @@ int main(void)
 {
 	struct test_bus t;
 
-	plan(10 + 12 + 9 + 9 + 4 + 2);
+	plan(10 + 12 + 9 + 9 + 4 + 2 + 3);
 	bus_make(&t);
 	bus_start(&t, false);
 	test_life(&t);
@@ -293,5 +347,6 @@ int main(void)
 	test_deleted(&t);
 	test_no_registry(&t);
 	bus_stop(&t, NCP_ENDED);
+	test_flood();
 	return tap_done();
 }

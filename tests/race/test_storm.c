@@ -208,7 +208,7 @@ static void act(void)
 	default:
 		/* Once in a while for longer than a producer waits. */
 		if (client[i].pid) {
-			stop(client[i].pid, tap_rng_below(&rng, 20) ? ms : 10 * ms);
+			stop(client[i].pid, tap_rng_below(&rng, 30) ? ms : 250);
 			stops++;
 		}
 		break;

@@ -158,6 +158,31 @@ static int wait_slot(struct outfile *f, int i)
 	return f->error;
 }
 
+/*
+ * Wait until a write that ends at `end` leaves no more than the window behind the first byte that is
+ * not in the file: what a kill can leave unfinished, however late one of several writes is.
+ * Returns 1; 0: bytes are torn, which is for outfile_repair() before the file gets longer; < 0.
+ */
+static int may_reach(struct outfile *f, uint64_t end)
+{
+	for (;;) {
+		uint64_t lowest = end;
+
+		if (f->n_torn)
+			return 0;
+		for (uint32_t i = 0; i < f->depth; i++)
+			if (f->slot[i].busy && f->slot[i].off < lowest)
+				lowest = f->slot[i].off;
+		if (end - lowest <= f->window)
+			return 1;
+		int r = reap(f, true);
+		if (r < 0)
+			return r;
+		if (f->error)
+			return f->error;
+	}
+}
+
 /* Could the producer come here while a write is under way?  Then it is copied first. */
 static bool is_near(const struct outfile *f, uint64_t position)
 {
@@ -166,17 +191,17 @@ static bool is_near(const struct outfile *f, uint64_t position)
 	return !f->bus.held && !f->bus.intact(f->bus.arg, position > room ? position - room : 0);
 }
 
-/* Hand the first n bytes in waiting, whole pages, to the writer. */
+/* Hand the first n bytes in waiting, whole pages, to the writer; fewer, if something is torn. */
 static int send_pend(struct outfile *f, size_t n)
 {
 	while (n) {
 		size_t k = n < f->iobuf ? n : f->iobuf;
 		const uint8_t *from = f->pend.data;
 		uint64_t position = f->pend.position;
-		int r, i = take_slot(f);
+		int i = take_slot(f), r = i < 0 ? i : may_reach(f, f->pend.off + k);
 
-		if (i < 0)
-			return i;
+		if (r <= 0)
+			return r;
 		if (is_near(f, position)) {
 			memcpy(f->slot[i].buf, from, k);
 			if (!f->bus.intact(f->bus.arg, position)) {
@@ -199,7 +224,10 @@ static int send_pend(struct outfile *f, size_t n)
 	return 0;
 }
 
-/* Hand the whole pages of the buffer to the writer; what is left begins the next one. */
+/*
+ * Hand the whole pages of the buffer to the writer; what is left begins the next one.  If something is
+ * torn the buffer stays as it is.
+ */
 static int send_cur(struct outfile *f)
 {
 	size_t n = f->cur < 0 ? 0 : f->cur_len & ~(size_t)(f->align - 1), left = f->cur_len - n;
@@ -207,37 +235,56 @@ static int send_cur(struct outfile *f)
 
 	if (n == 0)
 		return 0;
-	if (left) {
-		next = take_slot(f);
-		if (next < 0)
-			return next;
-		memcpy(f->slot[next].buf, f->slot[i].buf + n, left);
-	}
-	/* More than one write's worth is written in turn: what a kill leaves unfinished is
-	 * bounded by depth times iobuf. */
-	for (size_t done = 0; done < n && r == 0;) {
+	/* More than one write's worth is written in turn, with nothing beside it that could turn out
+	 * torn half way. */
+	while (n > f->iobuf && f->under_way && r >= 0)
+		r = reap(f, true);
+	if (r >= 0)
+		r = left ? next = take_slot(f) : 0;
+	if (r >= 0)
+		r = may_reach(f, f->cur_off + (n < f->iobuf ? n : f->iobuf));
+	if (r <= 0)
+		return r;
+	for (size_t done = 0; done < n;) {
 		size_t k = n - done < f->iobuf ? n - done : f->iobuf;
 
 		r = wait_slot(f, i);
 		if (r == 0)
 			r = submit(f, i, f->slot[i].buf + done, k, f->cur_off + done,
 				   OUTFILE_NOWHERE);
+		if (r < 0)
+			return r;
 		done += k;
 	}
+	if (left)
+		memcpy(f->slot[next].buf, f->slot[i].buf + n, left);
 	f->cur = next;
 	f->cur_off += n;
 	f->cur_len = left;
 	f->cur_done = f->cur_done > n ? f->cur_done - n : 0;
+	return 0;
+}
+
+/* Empty the buffer but for part of a page.  pend is empty and the last mark at the end. */
+static int drain_cur(struct outfile *f)
+{
+	int r = send_cur(f);
+
+	if (r == 0 && f->n_torn) {
+		r = outfile_repair(f); /* nothing straight is under way after that */
+		if (r == 0)
+			r = send_cur(f);
+	}
 	return r;
 }
 
-/* Append to the buffer.  pend is empty; the caller counts. */
+/* Append to the buffer.  pend is empty, the last mark at the end; the caller counts. */
 static int copy_in(struct outfile *f, const uint8_t *bytes, size_t len)
 {
 	int r;
 
 	if (f->cur_len + len > f->iobuf) {
-		r = send_cur(f);
+		r = drain_cur(f);
 		if (r < 0)
 			return r;
 	}
@@ -265,39 +312,48 @@ static void copy_undo(struct outfile *f, size_t len)
 		f->cur = -1;
 }
 
-/* What waits in the ring goes to the writer; the rest of a page into the buffer. */
+/* What waits in the ring goes to the writer; the rest of a page into the buffer, or all of it where
+ * something is torn. */
 static int end_pend(struct outfile *f)
 {
-	uint64_t position;
-	size_t left;
 	int r;
 
 	if (f->pend.len == 0)
 		return 0;
-	left = f->pend.len & (f->align - 1);
-	r = send_pend(f, f->pend.len - left);
+	r = send_pend(f, f->pend.len & ~(size_t)(f->align - 1));
+	if (r < 0 || f->pend.len == 0)
+		return r;
+	r = take_slot(f);
 	if (r < 0)
 		return r;
-	position = f->pend.position;
+	f->cur = r;
+	f->cur_off = f->pend.off;
+	f->cur_len = f->pend.len;
+	f->cur_done = 0;
 	f->pend.len = 0;
-	if (left == 0)
+	memcpy(f->slot[f->cur].buf, f->pend.data, f->cur_len);
+	if (f->bus.intact(f->bus.arg, f->pend.position))
 		return 0;
-	f->end -= left;
-	r = copy_in(f, f->pend.data, left);
-	if (r == 0 && !f->bus.intact(f->bus.arg, position))
-		r = outfile_torn(f, f->end - left, f->end);
-	return r;
+	return outfile_torn(f, f->cur_off, f->end);
+}
+
+/* Wait for what is under way. */
+static int settle(struct outfile *f)
+{
+	while (f->under_way) {
+		int r = reap(f, true);
+
+		if (r < 0)
+			return r;
+	}
+	return f->error;
 }
 
 int outfile_rest(struct outfile *f)
 {
 	int r = end_pend(f);
 
-	if (r == 0)
-		r = send_cur(f);
-	while (r == 0 && f->under_way)
-		r = reap(f, true) < 0 ? f->error : 0;
-	return r < 0 ? r : f->error;
+	return r < 0 ? r : settle(f);
 }
 
 /* What every public call ends with. */
@@ -401,6 +457,21 @@ int outfile_gap(struct outfile *f, uint64_t incarnation, uint64_t first, uint64_
 	return r;
 }
 
+static int span_copy(struct outfile *f, const struct outfile_span *s)
+{
+	int r = end_pend(f);
+
+	if (r == 0)
+		r = copy_in(f, s->data, s->len);
+	if (r < 0)
+		return r;
+	if (!f->bus.intact(f->bus.arg, s->position)) {
+		copy_undo(f, s->len);
+		return 0;
+	}
+	return 1;
+}
+
 /* Extend what waits in the ring, after the page that is being filled was filled up. */
 static int span_straight(struct outfile *f, const struct outfile_span *s)
 {
@@ -421,6 +492,10 @@ static int span_straight(struct outfile *f, const struct outfile_span *s)
 		r = send_cur(f);
 		if (r < 0)
 			return r;
+		if (f->cur >= 0) { /* something is torn */
+			copy_undo(f, head);
+			return span_copy(f, s);
+		}
 		f->pend.data = s->data + head;
 		f->pend.position = s->position + head;
 		f->pend.off = f->end;
@@ -434,21 +509,6 @@ static int span_straight(struct outfile *f, const struct outfile_span *s)
 	}
 	f->pend.len += s->len - head;
 	f->end += s->len - head;
-	return 1;
-}
-
-static int span_copy(struct outfile *f, const struct outfile_span *s)
-{
-	int r = end_pend(f);
-
-	if (r == 0)
-		r = copy_in(f, s->data, s->len);
-	if (r < 0)
-		return r;
-	if (!f->bus.intact(f->bus.arg, s->position)) {
-		copy_undo(f, s->len);
-		return 0;
-	}
 	return 1;
 }
 
@@ -493,7 +553,7 @@ uint8_t *outfile_reserve(struct outfile *f)
 	if (r == 0)
 		r = end_pend(f);
 	if (r == 0 && f->cur_len >= f->iobuf)
-		r = send_cur(f);
+		r = drain_cur(f);
 	if (r == 0)
 		r = copy_in(f, NULL, 0);
 	return r < 0 ? NULL : f->slot[f->cur].buf + f->cur_len;
@@ -550,6 +610,10 @@ int outfile_flush(struct outfile *f)
 	if (r == 0)
 		r = outfile_rest(f);
 	r = settled(f, r);
+	if (r == 0)
+		r = drain_cur(f);
+	if (r == 0)
+		r = settle(f);
 	if (r == 0 && f->cur >= 0 && f->cur_len == 0)
 		f->cur = -1;
 	if (r == 0 && f->cur >= 0 && f->cur_done < f->cur_len)
@@ -563,11 +627,26 @@ bool outfile_dirty(const struct outfile *f)
 	return f->under_way || f->pend.len || (f->cur >= 0 && f->cur_done < f->cur_len);
 }
 
-static int head_update(struct outfile *f, uint64_t verified, bool complete)
+static int head_update(struct outfile *f, uint64_t verified, uint64_t written, bool complete)
 {
-	int r = capfile_update(f->head + f->head_file, f->head_len - f->head_file, verified, complete);
+	int r = capfile_update(f->head + f->head_file, f->head_len - f->head_file, verified,
+			       written, complete);
 
-	return r < 0 ? r : file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+	if (r < 0)
+		return r;
+	f->told_verified = verified;
+	f->told_written = written;
+	return file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+}
+
+int outfile_tell(struct outfile *f)
+{
+	int r = outfile_poll(f);
+
+	if (r < 0 || f->stream || f->mark[f->first_mark].off <= f->told_written)
+		return r;
+	r = head_update(f, f->told_verified, f->mark[f->first_mark].off, false);
+	return r < 0 ? outfile_fail(f, r, 0) : 0;
 }
 
 int outfile_sync(struct outfile *f, struct outfile_mark *m)
@@ -579,7 +658,7 @@ int outfile_sync(struct outfile *f, struct outfile_mark *m)
 		return r;
 	v = f->mark[f->first_mark];
 	if (!f->stream) {
-		r = fdatasync(f->fd) < 0 ? -errno : head_update(f, v.off, false);
+		r = fdatasync(f->fd) < 0 ? -errno : head_update(f, v.off, v.off, false);
 		if (r < 0)
 			return outfile_fail(f, r, 0);
 	}
@@ -617,7 +696,7 @@ int outfile_finish(struct outfile *f, bool sync)
 	if (f->physical > f->end && ftruncate(f->fd, (off_t)f->end) < 0)
 		r = -errno;
 	if (r == 0)
-		r = head_update(f, f->end, true);
+		r = head_update(f, f->end, f->end, true);
 	if (r == 0 && sync && fsync(f->fd) < 0)
 		r = -errno;
 	return r < 0 ? outfile_fail(f, r, f->end) : 0;
@@ -636,7 +715,7 @@ int outfile_abandon(struct outfile *f, struct outfile_mark *m)
 	if (ftruncate(f->fd, (off_t)m->off) < 0)
 		r = -errno;
 	if (m->off && f->head && r == 0)
-		r = head_update(f, m->off, true);
+		r = head_update(f, m->off, m->off, true);
 	if (fsync(f->fd) < 0 && r == 0)
 		r = -errno;
 	return r;

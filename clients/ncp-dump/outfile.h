@@ -158,6 +158,9 @@ bool outfile_dirty(const struct outfile *f);
  */
 int outfile_sync(struct outfile *f, struct outfile_mark *m) __attribute__((warn_unused_result));
 
+/* outfile_tell - say in the file block how much is whole now: for a kill, not for a power cut. */
+int outfile_tell(struct outfile *f) __attribute__((warn_unused_result));
+
 /* outfile_verified - the last mark below which the file is whole. */
 struct outfile_mark outfile_verified(struct outfile *f);
 

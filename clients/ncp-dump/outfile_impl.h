@@ -30,6 +30,8 @@ struct outfile {
 	bool stream, direct;
 	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written */
 	size_t iobuf, pend_max; /* pend_max 0: the ring is too small, always copy */
+	uint64_t window; /* the file ends no further than this behind its first byte that is not
+			  * whole */
 
 	uint32_t depth;
 	struct outfile_slot slot[OUT_DEPTH_MAX];
@@ -67,6 +69,7 @@ struct outfile {
 	uint8_t *head;
 	size_t head_len, head_file; /* head_file: of the file block in head */
 	uint64_t head_at;
+	uint64_t told_verified, told_written; /* as the file block has them */
 
 	int error;
 	uint64_t fail_off; /* lowest offset of a write that failed */
@@ -78,7 +81,11 @@ struct outfile {
 /* outfile_fail - remember an error, and that nothing from off on can be relied on.  Returns it. */
 int outfile_fail(struct outfile *f, int error, uint64_t off);
 
-/* outfile_rest - hand everything but the last partial page to the writer, and wait for it. */
+/*
+ * outfile_rest - nothing is under way and nothing waits in the ring: the file and the buffer hold all.
+ *
+ * Where something is torn the file gets no longer by that.
+ */
 int outfile_rest(struct outfile *f);
 
 /* outfile_torn - bytes [from, to), which end or begin with a span's, were overrun: find how far.

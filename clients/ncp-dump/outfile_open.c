@@ -101,6 +101,7 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 	f->cur = -1;
 	f->depth = o->depth;
 	f->iobuf = o->iobuf;
+	f->window = o->depth * (uint64_t)o->iobuf;
 	f->align = 4;
 	f->fail_off = UINT64_MAX;
 	f->cap_marks = 64;

@@ -62,6 +62,8 @@ static int patch(struct outfile *f, uint64_t off, const uint8_t *bytes, size_t n
 		size_t k = OUTFILE_PAGE - (size_t)(off - at);
 
 		k = k < n ? k : n;
+		if (!in_cur(f, off) && in_cur(f, off + k))
+			k = (size_t)(f->cur_off - off);
 		if (in_cur(f, off)) {
 			memcpy(f->slot[f->cur].buf + (off - f->cur_off), bytes, k);
 			f->cur_done = 0;

@@ -35,6 +35,7 @@ long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at,
 	       len + b.len + PCAPNG_FILE_LEN <= PAGE)
 		len += b.len;
 	snprintf(file.bus, sizeof(file.bus), "%s", s->bus);
+	memcpy(file.boot, s->boot, sizeof(file.boot));
 	memcpy(out, s->prologue, len);
 	*file_off = len;
 	memcpy(out + len + pcapng_local(out + len, &l, &file, sizeof(file), PCAPNG_FILE_LEN),
@@ -49,7 +50,7 @@ long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at,
 	return (long)len;
 }
 
-int capfile_update(uint8_t *block, size_t len, uint64_t verified, bool complete)
+int capfile_update(uint8_t *block, size_t len, uint64_t verified, uint64_t written, bool complete)
 {
 	struct pcapng_local l;
 	struct pcapng_file file;
@@ -59,6 +60,7 @@ int capfile_update(uint8_t *block, size_t len, uint64_t verified, bool complete)
 	    !pcapng_local_read(&b, &l, &file, sizeof(file)) || l.kind != PCAPNG_FILE)
 		return -EBADMSG;
 	file.verified = verified;
+	file.written = written;
 	file.complete = complete;
 	pcapng_local(block, &l, &file, sizeof(file), PCAPNG_FILE_LEN);
 	return 0;

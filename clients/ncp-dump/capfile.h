@@ -34,6 +34,7 @@ struct capfile_section {
 	uint64_t first_seq;  /* number of the first frame */
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	uint64_t window;     /* see struct pcapng_file */
+	uint8_t boot[16];    /* likewise */
 };
 
 /* capfile_section_max - bytes that suffice for a section's head. */
@@ -61,7 +62,7 @@ long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at,
  *
  * Returns 0, -EBADMSG (that is no file block).
  */
-int capfile_update(uint8_t *block, size_t len, uint64_t verified, bool complete)
+int capfile_update(uint8_t *block, size_t len, uint64_t verified, uint64_t written, bool complete)
 	__attribute__((warn_unused_result));
 
 /*

@@ -11,6 +11,7 @@
 
 #include "capture.h"
 #include "options.h"
+#include "repair.h"
 #include "util/message.h"
 
 #define LIST_MAX 256
@@ -199,7 +200,9 @@ static int resume(const struct dump_options *o, const char *bus, struct state *s
 					     "it is no longer a file of ncp-dump",
 			     "left alone; the capture goes on in the next file");
 	} else if (r < 0) {
-		message_error(EXIT_FAILED, s->file, ncp_strerror(r), NULL);
+		message_error(EXIT_FAILED, s->file,
+			      r == -EBUSY ? "it is being written" : ncp_strerror(r),
+			      r == -EBUSY ? "end the ncp-dump that has this state file" : NULL);
 		return -1;
 	}
 	return 0;
@@ -269,8 +272,11 @@ int main(int argc, char **argv)
 		}
 		message_json(json);
 	}
-	signals_setup();
-	status = o.list ? list(&o) : run(&o, json);
+	if (!o.n_repair)
+		signals_setup();
+	status = o.n_repair ? repair_main(o.repair, o.n_repair, o.quick) :
+		 o.list	    ? list(&o) :
+			      run(&o, json);
 	message_json(NULL);
 	if (json && json != stderr && fclose(json))
 		status = message_error(EXIT_FAILED, o.json, ncp_strerror(-errno), NULL);

@@ -201,6 +201,19 @@ static int take_filter(struct parsing *p, char **words, int n)
 	return p->o->filter ? OPTIONS_RUN : usage("filter", ncp_strerror(-ENOMEM), NULL);
 }
 
+/* --repair: files, and no capture. */
+static int take_files(struct parsing *p, char **words, int n)
+{
+	if (p->o->bus || p->o->write || p->expr || p->file || p->o->list)
+		return usage("--repair with a capture", "it only repairs files",
+			     "leave the other options out");
+	if (n == 0)
+		return usage("--repair", "no file", "name the files to repair");
+	p->o->repair = words;
+	p->o->n_repair = n;
+	return OPTIONS_RUN;
+}
+
 static int check(const struct dump_options *o)
 {
 	if (o->snapshot && (o->from.kind || o->to.kind))
@@ -233,12 +246,15 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 				       uint64_t now_ns)
 {
 	struct parsing p = { .o = o, .now_ns = now_ns };
+	bool repair = false;
 	bool ignored; /* what tcpdump needs it for does not happen here */
 	const struct option_row rows[] = {
 		{ .name = "interface", .letter = 'i', .type = OPTION_STRING, .target = &o->bus,
 		  .arg = "BUS", .help = "the bus to read; without it, the only one there is" },
 		{ .name = "list-interfaces", .letter = 'D', .type = OPTION_FLAG,
 		  .target = &o->list, .help = "list the busses of this host, then leave" },
+		{ .name = "repair", .type = OPTION_FLAG, .target = &repair,
+		  .help = "the words are files that a killed ncp-dump left: cut them to what is whole" },
 		{ .name = "write", .letter = 'w', .type = OPTION_STRING, .target = &o->write,
 		  .arg = "FILE", .help = "write pcapng to FILE, - for stdout; without it, print one "
 		  "line a frame" },
@@ -323,7 +339,7 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 	const struct options table = {
 		.program = "ncp-dump",
 		.version = NCP_VERSION,
-		.usage = "[-i BUS] [-w FILE] [options] [filter expression]\n-D",
+		.usage = "[-i BUS] [-w FILE] [options] [filter expression]\n-D\n--repair FILE...",
 		.purpose = "Writes the frames of a capture bus to a file, or prints them.",
 		.rows = rows,
 	};
@@ -333,7 +349,9 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 	enum options_result r = options_parse(&table, argc, argv, &n_words);
 	if (r == OPTIONS_RUN)
 		r = check(o);
-	if (r == OPTIONS_RUN)
+	if (r == OPTIONS_RUN && repair)
+		r = take_files(&p, argv + 1, n_words);
+	else if (r == OPTIONS_RUN)
 		r = take_filter(&p, argv + 1, n_words);
 	if (r != OPTIONS_RUN)
 		return r;

@@ -30,6 +30,8 @@ enum dump_sync { SYNC_NONE, SYNC_CLOSE, SYNC_EVERY };
 struct dump_options {
 	const char *bus;	/* NULL: the only one there is */
 	bool list;
+	char *const *repair;	/* n_repair files to repair, and nothing else */
+	int n_repair;
 	const char *write;	/* NULL: print */
 	char *filter;		/* NULL: none; by malloc */
 	uint64_t count;		/* 0: no limit */

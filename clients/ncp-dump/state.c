@@ -3,18 +3,14 @@
 #include "state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "capfile.h"
+#include "repair.h"
 #include "util/file.h"
 #include "util/parse.h"
-#include "util/pcapng.h"
 
 #define STATE_MAX (PATH_MAX + 512)
 
@@ -101,31 +97,11 @@ int state_save(const char *path, const struct state *s)
 
 int state_cut(const struct state *s)
 {
-	uint8_t page[4096];
-	struct stat st;
-	int r, fd = open(s->file, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	struct repair r;
+	int e = repair_open(&r, s->file, true);
 
-	if (fd < 0)
-		return -errno;
-	ssize_t n = 0;
-	long at = -EBADMSG;
-	r = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EBADMSG;
-	if (r == 0) {
-		n = file_pread_all(fd, page, sizeof(page), 0);
-		if (n > 0)
-			at = capfile_find(page, (size_t)n);
-		r = n < 0 ? (int)n : at < 0 ? -EBADMSG : 0;
-	}
-	if (r == 0 && (uint64_t)st.st_size < s->length)
-		r = -ENODATA;
-	if (r == 0 && ftruncate(fd, (off_t)s->length) < 0)
-		r = -errno;
-	if (r == 0)
-		r = capfile_update(page + at, (size_t)(n - at), s->length, true);
-	if (r == 0)
-		r = file_pwrite_all(fd, page + at, PCAPNG_FILE_LEN, (uint64_t)at);
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	close(fd);
-	return r;
+	if (e == 0)
+		e = r.size < s->length ? -ENODATA : repair_cut(&r, s->length);
+	repair_close(&r);
+	return e == -EISDIR || e == -EINVAL ? -EBADMSG : e;
 }

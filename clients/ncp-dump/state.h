@@ -45,7 +45,7 @@ int state_save(const char *path, const struct state *s) __attribute__((warn_unus
  *
  * Touches nothing else.  Returns 0; -ENOENT (it has gone: nothing to cut); -ENODATA (it is shorter
  * than it should be, and is left alone); -EBADMSG (it is not a file of ncp-dump, and is left
- * alone); -errno.
+ * alone); -EBUSY (somebody writes it); -errno.
  */
 int state_cut(const struct state *s) __attribute__((warn_unused_result));
 

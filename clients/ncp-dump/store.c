@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "repair.h"
 #include "util/message.h"
 #include "util/pcapng.h"
 
@@ -16,6 +17,7 @@
 #define STREAM_NS (100 * MS)   /* a pipe's reader sees what was read so soon */
 #define FLUSH_NS (1 * SECOND)  /* a file's */
 #define STATE_NS (1 * SECOND)
+#define TELL_NS (1 * SECOND)   /* what a kill leaves is whole up to what was written before that */
 
 static uint64_t clock_ns(clockid_t clock)
 {
@@ -104,6 +106,7 @@ static int section(struct store *s)
 					 .first_seq = at.seq,
 					 .created_ns = clock_ns(CLOCK_REALTIME),
 					 .window = DEPTH * s->o->iobuf };
+	repair_boot(head.boot);
 	if (r == 0)
 		r = ncp_prologue(s->c, &head.prologue, &head.prologue_len);
 	if (r < 0)
@@ -580,6 +583,10 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 	if (due && (idle || st.stream) && outfile_dirty(s->file)) {
 		r = outfile_flush(s->file);
 		s->flushed_ns = now_ns;
+	}
+	if (r == 0 && now_ns - s->told_ns >= TELL_NS) {
+		r = outfile_tell(s->file);
+		s->told_ns = now_ns;
 	}
 	if (r == 0 && (s->o->reliable || s->o->group) && !release_synced(s))
 		release(s);

@@ -56,7 +56,7 @@ struct store {
 
 	struct state state;   /* what --resume's file says */
 	uint64_t saved_off;
-	uint64_t synced_ns, flushed_ns; /* CLOCK_MONOTONIC */
+	uint64_t synced_ns, flushed_ns, told_ns; /* CLOCK_MONOTONIC */
 	int error_of_state;   /* the error was in writing the state file */
 };
 

@@ -124,6 +124,8 @@ struct pcapng_file {
 	uint32_t complete; /* 1: the file was closed in order, all of it is valid */
 	uint32_t pad;
 	char bus[64];	   /* name, NUL-padded */
+	uint64_t written;  /* so many, unless the machine itself stopped; >= verified */
+	uint8_t boot[16];  /* which start of the machine that was, as in a bus's header */
 };
 
 #define PCAPNG_PADDING_MIN 20u

@@ -70,14 +70,14 @@ static void heads(void)
 	struct pcapng_block b;
 	struct pcapng_local l;
 	struct pcapng_file f;
-	is_i64(0, capfile_update(out + file_off, (size_t)len - file_off, 1234, true),
+	is_i64(0, capfile_update(out + file_off, (size_t)len - file_off, 1234, 1234, true),
 	       "its file block is updated");
 	ok(pcapng_next(out + file_off, PCAPNG_FILE_LEN, &b) == 1 &&
 		   pcapng_local_read(&b, &l, &f, sizeof(f)) && f.verified == 1234 && f.complete &&
 		   f.window == 8 << 20 && !strcmp(f.bus, "eth0") && l.incarnation == 9 &&
 		   l.next_seq == 5,
 	   "and says all the rest as before");
-	is_i64(-EBADMSG, capfile_update(out, 28, 0, false), "another block is not updated");
+	is_i64(-EBADMSG, capfile_update(out, 28, 0, 0, false), "another block is not updated");
 	is_i64(-EBADMSG, capfile_find(prologue, sizeof(prologue)), "a file without one has none");
 	is_i64(-EBADMSG, capfile_find((const uint8_t *)"hello, world, this is text", 26),
 	       "nor has a text");

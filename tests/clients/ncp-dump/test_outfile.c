@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clients/ncp-dump/outfile.h"
+#include "clients/ncp-dump/repair.h"
 #include "tap/tap.h"
 #include "util/file.h"
 #include "util/pcapng.h"
@@ -35,7 +36,10 @@ static struct {
 	uint64_t lost;	/* told by the file */
 	bool again;	/* a range was told twice, or backwards */
 	uint64_t lost_next;
+	uint32_t killer; /* one in so many looks, see what a kill would leave; 0: never */
 } bus;
+
+static void look_killed(void);
 
 static void ring_make(void)
 {
@@ -97,6 +101,8 @@ static int ring_intact(void *arg, uint64_t position)
 	(void)arg;
 	if (bus.hurry && tap_rng_below(&bus.rng, bus.hurry) == 0)
 		produce(tap_rng_below(&bus.rng, 5000));
+	if (bus.killer && tap_rng_below(&bus.rng, bus.killer) == 0)
+		look_killed();
 	return bus.tail <= position;
 }
 
@@ -159,6 +165,51 @@ static bool file_good(const char *path, uint64_t first_seq, uint64_t *next, uint
 	return off == len && n_idb == 1;
 }
 
+/* A file that is written, and what kills in the middle of it left. */
+static struct {
+	const char *path;
+	uint64_t first;
+	unsigned int kills, bad;
+	uint64_t frames, gapped; /* in what was repaired */
+} victim;
+
+static void look_killed(void)
+{
+	static uint8_t bytes[1u << 20];
+	char copy[300];
+	struct stat st;
+	struct repair r;
+	uint64_t length = 0, next, missing;
+	int in = open(victim.path, O_RDONLY | O_CLOEXEC), out;
+
+	snprintf(copy, sizeof(copy), "%s.killed", victim.path);
+	out = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (in < 0 || out < 0 || fstat(in, &st) < 0)
+		bail("%s: %m", copy);
+	for (off_t off = 0; off < st.st_size; off += (off_t)sizeof(bytes)) {
+		ssize_t n = file_pread_all(in, bytes, sizeof(bytes), (uint64_t)off);
+
+		n = n > st.st_size - off ? st.st_size - off : n;
+		if (n < 0 || file_write_all(out, bytes, (size_t)n) < 0)
+			bail("%s: %m", copy);
+	}
+	close(in);
+	close(out);
+	int e = repair_open(&r, copy, true);
+	e = e < 0 ? e : repair_walk(&r, &length);
+	e = e < 0 ? e : repair_cut(&r, length);
+	victim.kills++;
+	if (e < 0 || !file_good(copy, victim.first, &next, &missing)) {
+		diag("killed at %lld: %s", (long long)st.st_size, strerror(-e));
+		victim.bad++;
+	} else {
+		victim.frames += r.frames;
+		victim.gapped += missing;
+	}
+	repair_close(&r);
+	unlink(copy);
+}
+
 struct run {
 	uint64_t next, lost, straight, gaps;
 	bool good;
@@ -166,7 +217,7 @@ struct run {
 
 /* Write a file of a number of spans while the producer behaves as hurry says. */
 static struct run run(const char *path, enum outfile_writer writer, uint64_t seed, uint32_t hurry,
-		      unsigned int spans)
+		      uint32_t killer, unsigned int spans)
 {
 	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10, .writer = writer };
 	struct outfile_bus ob = ring_bus();
@@ -177,7 +228,7 @@ static struct run run(const char *path, enum outfile_writer writer, uint64_t see
 	int r;
 
 	bus.rng = (struct tap_rng){ .seed = seed };
-	bus.hurry = 0;
+	bus.hurry = bus.killer = 0;
 	bus.lost = bus.lost_next = 0;
 	bus.again = false;
 	produce(2000);
@@ -187,9 +238,13 @@ static struct run run(const char *path, enum outfile_writer writer, uint64_t see
 	if (r < 0)
 		bail("outfile_open: %s", strerror(-r));
 	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
-				     .bus = "test", .first_seq = seq };
+				     .bus = "test", .first_seq = seq,
+				     .window = o.depth * o.iobuf };
 	r = outfile_section(f, &s, at);
+	victim.path = path;
+	victim.first = first;
 	bus.hurry = hurry;
+	bus.killer = killer;
 	for (unsigned int i = 0; i < spans && r >= 0; i++) {
 		size_t w;
 
@@ -243,10 +298,10 @@ static void rounds(const char *dir, const char *where, enum outfile_writer write
 	bool good = true;
 
 	snprintf(path, sizeof(path), "%s/f.pcapng", dir);
-	struct run calm = run(path, writer, tap_seed(), 0, 2000);
+	struct run calm = run(path, writer, tap_seed(), 0, 0, 2000);
 	ok(calm.good && calm.lost == 0 && calm.gaps == 0, "%s: an unhurried run loses nothing", where);
 	for (uint64_t i = 0; i < 60 && good; i++) {
-		struct run x = run(path, writer, tap_seed() + i, i % 3 ? 100 : 15, 400);
+		struct run x = run(path, writer, tap_seed() + i, i % 3 ? 100 : 15, 0, 400);
 
 		good = x.good;
 		if (!good)
@@ -259,6 +314,24 @@ static void rounds(const char *dir, const char *where, enum outfile_writer write
 	ok(straight > 1000000 && gaps > 10 && lost > 1000,
 	   "%s: bytes went straight (%llu), writes were overrun (%llu), frames lost (%llu)", where,
 	   (unsigned long long)straight, (unsigned long long)gaps, (unsigned long long)lost);
+}
+
+/* Killed at any look at the ring, while writes are overrun, and then repaired. */
+static void kills(const char *dir, const char *where, enum outfile_writer writer)
+{
+	char path[256];
+	bool good = true;
+
+	snprintf(path, sizeof(path), "%s/v.pcapng", dir);
+	victim.kills = victim.bad = 0;
+	victim.frames = victim.gapped = 0;
+	for (uint64_t i = 0; i < 20 && good; i++)
+		good = run(path, writer, tap_seed() + 1000 + i, i % 3 ? 100 : 15, 40, 300).good;
+	ok(good && victim.bad == 0, "%s: killed %u times: repaired, every frame is right or in a gap",
+	   where, victim.kills);
+	ok(victim.kills > 100 && victim.frames > 10000 && victim.gapped > 1000,
+	   "%s: of the kills' files %llu frames are kept, %llu in gaps", where,
+	   (unsigned long long)victim.frames, (unsigned long long)victim.gapped);
 }
 
 /* What stands in the file when the writer stops without a word. */
@@ -338,12 +411,15 @@ int main(void)
 	const char *disk = tap_tempdir("."), *memory = tap_tempdir("/dev/shm");
 	int fds = tap_open_fds();
 
-	plan(8 + 3 * 3 + 1 + 1);
+	plan(8 + 3 * 3 + 3 * 2 + 1 + 1);
 	ring_make();
 	refusals(disk);
 	rounds(disk, "disk, pwrite", OUTFILE_PWRITE);
 	rounds(disk, "disk, auto", OUTFILE_AUTO);
 	rounds(memory, "tmpfs, auto", OUTFILE_AUTO);
+	kills(disk, "disk, pwrite", OUTFILE_PWRITE);
+	kills(disk, "disk, auto", OUTFILE_AUTO);
+	kills(memory, "tmpfs, auto", OUTFILE_AUTO);
 	killed(disk);
 	is_i64(fds, tap_open_fds(), "no descriptor is left open");
 	return tap_done();

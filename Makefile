@@ -172,7 +172,7 @@ $(foreach t,$(filter %.c,$(test_src)) $(wildcard tests/tools/*.c),$(eval $(call 
 $(benches): $(B)/tests/bench/%: $(B)/obj/tests/bench/%.o $(B)/lib/libncputil.a $(B)/lib/libncpbus.a
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)$(call link)
+	$(Q)$(call link,libpcap)
 
 # --- tests ----------------------------------------------------------------------------------
 

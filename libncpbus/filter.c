@@ -15,7 +15,7 @@
 struct program {
 	uint32_t linktype;
 	bool fits; /* false: the expression means nothing there, its frames are filtered */
-	struct ncp_bpf_insn *insn;
+	struct ncpi_bpf *code;
 };
 
 struct ncpi_filter {
@@ -89,18 +89,6 @@ static void say(char *error, size_t cap, const char *text)
 		snprintf(error, cap, "%s", text);
 }
 
-static int program_copy(struct program *p, const struct ncp_bpf_insn *insn, size_t n)
-{
-	if (!ncpi_bpf_check(insn, n))
-		return NCP_EFILTER;
-	p->insn = malloc(n * sizeof(*insn));
-	if (!p->insn)
-		return -ENOMEM;
-	memcpy(p->insn, insn, n * sizeof(*insn));
-	p->fits = true;
-	return 0;
-}
-
 /* Compile the expression for a link type.  0, NCP_EFILTER with the reason, -ENOMEM. */
 static int compile(struct program *p, const char *expr, uint32_t linktype, char *error, size_t cap)
 {
@@ -116,7 +104,8 @@ static int compile(struct program *p, const char *expr, uint32_t linktype, char 
 	if (pcap.compile(handle, &code, expr, 1, 0) < 0) {
 		say(error, cap, pcap.geterr(handle));
 	} else {
-		r = program_copy(p, code.insn, code.n);
+		r = ncpi_bpf_make(&p->code, code.insn, code.n);
+		p->fits = r == 0;
 		pcap.freecode(&code);
 	}
 	pthread_mutex_unlock(&pcap_lock);
@@ -169,12 +158,12 @@ static bool filter_match(struct ncp_client *c, const struct ncp_frame *frame)
 	struct ncpi_filter *f = c->filter;
 
 	if (!f->expr)
-		return ncpi_bpf_run(f->program->insn, frame->data, frame->caplen, frame->len) != 0;
+		return ncpi_bpf_run(f->program->code, frame->data, frame->caplen, frame->len) != 0;
 	if (frame->interface >= f->n_interfaces &&
 	    (interfaces_map(c, f, NULL, 0) < 0 || frame->interface >= f->n_interfaces))
 		return false;
 	const struct program *p = &f->program[f->of_interface[frame->interface]];
-	return p->fits && ncpi_bpf_run(p->insn, frame->data, frame->caplen, frame->len) != 0;
+	return p->fits && ncpi_bpf_run(p->code, frame->data, frame->caplen, frame->len) != 0;
 }
 
 static bool shard_mine(struct ncp_client *c, const struct ncp_frame *f)
@@ -205,7 +194,7 @@ void ncpi_filter_free(struct ncpi_filter *f)
 	if (!f)
 		return;
 	for (uint32_t i = 0; i < f->n_programs; i++)
-		free(f->program[i].insn);
+		ncpi_bpf_free(f->program[i].code);
 	free(f->program);
 	free(f->of_interface);
 	free(f->expr);
@@ -273,7 +262,7 @@ int ncp_set_bpf(struct ncp_client *c, const struct ncp_bpf_insn *program, size_t
 	if (!f)
 		return -ENOMEM;
 	f->program = calloc(1, sizeof(*f->program));
-	r = f->program ? program_copy(f->program, program, n) : -ENOMEM;
+	r = f->program ? ncpi_bpf_make(&f->program->code, program, n) : -ENOMEM;
 	f->n_programs = f->program != NULL;
 	if (r < 0) {
 		ncpi_filter_free(f);

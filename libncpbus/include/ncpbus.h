@@ -451,7 +451,7 @@ struct ncp_bpf_insn {
  *
  *   program  n instructions, copied; n == 0: every frame
  *
- * The program is checked (every jump forward and inside, no division by a constant zero, ends in a
+ * The program is checked (every jump inside, no division by a constant zero, ends in a
  * return).  Kernel extensions (SKF_AD_*) are refused.
  * Returns 0, NCP_EFILTER, -ENOMEM.
  */

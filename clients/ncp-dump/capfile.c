@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* capfile.c - what stands in a file of ncp-dump beside the bus's own bytes: its head, its name. */
+/* capfile.c - what stands in a file of ncp-dump beside the bus's own bytes: its head. */
 #include "capfile.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "util/parse.h"
 #include "util/pcapng.h"
 
 #define PAGE 4096u
@@ -66,9 +65,10 @@ int capfile_update(uint8_t *block, size_t len, uint64_t verified, uint64_t writt
 	return 0;
 }
 
-long capfile_find(const uint8_t *page, size_t len)
+long capfile_head(const uint8_t *page, size_t len, struct capfile_head *h)
 {
 	struct pcapng_local l;
+	struct pcapng_file f;
 	struct pcapng_block b;
 	size_t off;
 	uint32_t order;
@@ -78,33 +78,25 @@ long capfile_find(const uint8_t *page, size_t len)
 	memcpy(&order, b.body, sizeof(order));
 	if (order != PCAPNG_BYTE_ORDER)
 		return -EBADMSG;
-	for (off = b.len; pcapng_next(page + off, len - off, &b) == 1; off += b.len)
-		if (b.type != PCAPNG_IDB)
-			return pcapng_local_read(&b, &l, NULL, 0) && l.kind == PCAPNG_FILE ?
-				       (long)off :
-				       -EBADMSG;
-	return -EBADMSG;
+	off = b.len;
+	while (pcapng_next(page + off, len - off, &b) == 1 && b.type == PCAPNG_IDB)
+		off += b.len;
+	if (pcapng_next(page + off, len - off, &b) != 1 ||
+	    !pcapng_local_read(&b, &l, &f, sizeof(f)) || l.kind != PCAPNG_FILE)
+		return -EBADMSG;
+	*h = (struct capfile_head){ .incarnation = l.incarnation,
+				    .first_seq = l.next_seq,
+				    .created_ns = l.from_ns,
+				    .window = f.window,
+				    .verified = f.verified,
+				    .complete = f.complete };
+	memcpy(h->bus, f.bus, sizeof(h->bus) - 1);
+	return (long)off;
 }
 
-int capfile_name(char *out, size_t cap, const char *path, uint64_t n)
+long capfile_find(const uint8_t *page, size_t len)
 {
-	int len = n ? snprintf(out, cap, "%s%llu", path, (unsigned long long)n) :
-		      snprintf(out, cap, "%s", path);
+	struct capfile_head h;
 
-	return len < 0 || (size_t)len >= cap ? -ENAMETOOLONG : 0;
-}
-
-uint64_t capfile_number(const char *path, const char *file)
-{
-	size_t len = strlen(path);
-	uint64_t n;
-
-	if (strncmp(path, file, len))
-		return UINT64_MAX;
-	if (!file[len])
-		return 0;
-	/* "x01" is a name of somebody's own: no file of the series x is written so. */
-	if (file[len] == '0' || parse_u64(file + len, 1, UINT64_MAX - 1, &n) < 0)
-		return UINT64_MAX;
-	return n;
+	return capfile_head(page, len, &h);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* capfile.h - what stands in a file of ncp-dump beside the bus's own bytes: its head, its name. */
+/* capfile.h - what stands in a file of ncp-dump beside the bus's own bytes: its head. */
 #ifndef CAPFILE_H
 #define CAPFILE_H
 
@@ -74,16 +74,18 @@ int capfile_update(uint8_t *block, size_t len, uint64_t verified, uint64_t writt
  */
 long capfile_find(const uint8_t *page, size_t len) __attribute__((warn_unused_result));
 
-/*
- * capfile_name - the name of file number n of a series, as tcpdump -C numbers them: PATH, PATH1,
- * PATH2...
- *
- * Returns 0, -ENAMETOOLONG.
- */
-int capfile_name(char *out, size_t cap, const char *path, uint64_t n)
-	__attribute__((warn_unused_result));
+/* What the first section of a file says. */
+struct capfile_head {
+	char bus[64];
+	uint64_t incarnation;
+	uint64_t first_seq;
+	uint64_t created_ns;
+	uint64_t window, verified;
+	bool complete;
+};
 
-/* capfile_number - which number of the series of path a file is; UINT64_MAX: it is not of it. */
-uint64_t capfile_number(const char *path, const char *file);
+/* capfile_head - read it from the beginning of a file.  Returns as capfile_find(). */
+long capfile_head(const uint8_t *page, size_t len, struct capfile_head *h)
+	__attribute__((warn_unused_result));
 
 #endif

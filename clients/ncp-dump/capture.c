@@ -277,20 +277,21 @@ static int begin(struct capture *cap, const struct state *resume)
 
 static int say_store(struct capture *cap, int r)
 {
-	const char *name = cap->store.error_of_state ? cap->o->resume : cap->store.path;
+	const char *name = cap->store.error_of_state ? cap->o->resume : cap->store.series.path;
 	const char *todo = r == -ENOSPC || r == -EDQUOT ? "make room, or write elsewhere" :
 			   r == -EEXIST			? "name another, or leave out --no-clobber" :
 			   r == -ENOTTY ? "redirect it to a file or a pipe" :
+			   r == -ESPIPE ? "files can only follow each other where they are regular ones" :
 					  NULL;
 
 	if (!strcmp(name, "-"))
 		name = "standard output";
-	if (cap->store.files || cap->ledger.n)
+	if (cap->store.series.files || cap->ledger.n)
 		return message_error(EXIT_FAILED, name,
 				     MESSAGE_TEXT("%s: %llu frames (%llu bytes) are saved",
 						  ncp_strerror(r),
-						  (unsigned long long)cap->store.frames,
-						  (unsigned long long)cap->store.bytes),
+						  (unsigned long long)cap->store.series.frames,
+						  (unsigned long long)cap->store.series.bytes),
 				     todo);
 	return message_error(EXIT_FAILED, name, ncp_strerror(r), todo);
 }
@@ -581,6 +582,8 @@ static int step_frames(struct capture *cap)
 	for (cap->n_given = 0; cap->n_given < k; cap->n_given++)
 		cap->given[cap->n_given] = f[cap->n_given].seq;
 	r = k == 0 ? 0 : cap->store_open ? store_frames(&cap->store, f, k) : show_frames(&cap->show, f, k);
+	if (cap->store_open && cap->store.ended)
+		cap->left_out += cap->store.left_out;
 	if (r == 0 && cap->o->ordered)
 		r = reach(cap);
 	return r < 0 ? r : 1;
@@ -666,6 +669,10 @@ static int attend(struct capture *cap, uint64_t now, bool *stopping)
 		cap->signals->flush = 0;
 		r = cap->store_open ? store_flush(&cap->store) : show_flush(&cap->show);
 	}
+	if (r == 0 && cap->signals->rotate) {
+		cap->signals->rotate = 0;
+		r = cap->store_open ? store_rotate(&cap->store) : 0;
+	}
 	if (r == 0 && !*stopping && (cap->signals->stop || now >= cap->deadline_ns)) {
 		*stopping = true;
 		r = limit_now(cap);
@@ -681,7 +688,7 @@ static int enough(struct capture *cap)
 	struct ncp_where w = NCP_WHERE_INIT;
 	int r;
 
-	if (cap->o->file_size && store_size(&cap->store) >= cap->o->file_size)
+	if (cap->store_open && cap->store.ended)
 		return 1;
 	if (!counted_out(cap))
 		return at_limit(cap);
@@ -737,7 +744,7 @@ static int account(struct capture *cap)
 	others_read(cap);
 	if (cap->ledger.order != LEDGER_RISING)
 		return reach(cap);
-	if (counted_out(cap))
+	if (counted_out(cap) || (cap->store_open && cap->store.ended))
 		return 0;
 	if (cap->limited && cap->limit_incarnation == at.incarnation && cap->limit_seq < at.seq)
 		at.seq = cap->limit_seq;
@@ -789,10 +796,10 @@ static void report_json(struct capture *cap, const struct ledger_sum *sum, FILE 
 	json_key(&j, "filtered"), json_u64(&j, sum->filtered);
 	json_key(&j, "others"), json_u64(&j, sum->others);
 	json_key(&j, "lost"), sum->unknown ? json_null(&j) : json_u64(&j, sum->lost);
-	json_key(&j, "bytes"), json_u64(&j, file ? cap->store.bytes : 0);
+	json_key(&j, "bytes"), json_u64(&j, file ? cap->store.series.bytes : 0);
 	json_key(&j, "kernel_drops");
 	json_u64(&j, cap->drops + cap->drops_now - cap->drops_first);
-	json_key(&j, "files"), json_u64(&j, file ? cap->store.files : 0);
+	json_key(&j, "files"), json_u64(&j, file ? cap->store.series.files : 0);
 	json_key(&j, "reattached"), json_u64(&j, cap->reattached);
 	json_key(&j, "writer"), json_str(&j, file ? cap->store.writer : NULL);
 	json_key(&j, "direct"), json_bool(&j, file && cap->store.direct);
@@ -825,8 +832,8 @@ void capture_report(struct capture *cap, FILE *json)
 		(unsigned long long)(cap->drops + cap->drops_now - cap->drops_first));
 	if (cap->store_open)
 		fprintf(stderr, "; %llu bytes in %llu file%s",
-			(unsigned long long)cap->store.bytes, (unsigned long long)cap->store.files,
-			cap->store.files == 1 ? "" : "s");
+			(unsigned long long)cap->store.series.bytes, (unsigned long long)cap->store.series.files,
+			cap->store.series.files == 1 ? "" : "s");
 	fputc('\n', stderr);
 }
 

@@ -20,6 +20,7 @@ struct capture_signals {
 	volatile sig_atomic_t stop;  /* write what is published by now, then end */
 	volatile sig_atomic_t stats; /* say where we are */
 	volatile sig_atomic_t flush;
+	volatile sig_atomic_t rotate; /* go on in the next file */
 };
 
 struct capture {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* main.c - ncp-dump: writes the frames of a capture bus to a file, or prints them. */
 #include <errno.h>
+#include <fcntl.h>
 #include <ncpbus.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,8 +32,23 @@ static void on_request(int sig)
 {
 	if (sig == SIGUSR1)
 		signals.stats = 1;
-	else
+	else if (sig == SIGUSR2)
 		signals.flush = 1;
+	else
+		signals.rotate = 1;
+}
+
+/* On a terminal SIGHUP says that it is gone; nohup has it ignored.  To a service it says: rotate. */
+static void hangup_setup(const struct sigaction *stop, const struct sigaction *ask)
+{
+	struct sigaction old;
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	if (tty >= 0)
+		close(tty);
+	sigaction(SIGHUP, NULL, &old);
+	if (old.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, tty >= 0 ? stop : ask, NULL);
 }
 
 static void signals_setup(void)
@@ -43,7 +59,7 @@ static void signals_setup(void)
 
 	sigaction(SIGINT, &stop, NULL);
 	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGHUP, &stop, NULL);
+	hangup_setup(&stop, &ask);
 	sigaction(SIGUSR1, &ask, NULL);
 	sigaction(SIGUSR2, &ask, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);

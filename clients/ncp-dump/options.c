@@ -19,11 +19,13 @@
 #define FILTER_MAX (1u << 20)
 #define SHARDS_MAX 65536
 #define REORDER_MAX (60 * SECOND)
+#define MB UINT64_C(1000000)
 
 /* What the calls of the table write to; now is the same for all of them. */
 struct parsing {
 	struct dump_options *o;
 	const char *expr, *file; /* -f, -F */
+	uint64_t stop_size;	 /* -a filesize: */
 	uint64_t now_ns;
 };
 
@@ -75,13 +77,14 @@ static int on_to(void *target, const char *s, const char **why)
 
 static int on_stop(void *target, const char *s, const char **why)
 {
-	struct dump_options *o = ((struct parsing *)target)->o;
+	struct parsing *p = target;
+	struct dump_options *o = p->o;
 
 	*why = "not duration:SECONDS, filesize:KB or packets:N";
 	if (!strncmp(s, "duration:", 9))
 		return parse_duration(s + 9, SECOND, &o->duration_ns);
 	if (!strncmp(s, "filesize:", 9))
-		return parse_size(s + 9, 1000, &o->file_size);
+		return parse_size(s + 9, 1000, &p->stop_size);
 	if (!strncmp(s, "packets:", 8))
 		return parse_u64(s + 8, 1, UINT64_MAX - 1, &o->count);
 	return -EINVAL;
@@ -214,6 +217,35 @@ static int take_files(struct parsing *p, char **words, int n)
 	return OPTIONS_RUN;
 }
 
+/* What the options about several files mean together. */
+static int take_rotation(struct parsing *p)
+{
+	struct dump_options *o = p->o;
+	struct rotation_options *r = &o->rotate;
+
+	r->over = r->size > 0;
+	o->rotating = r->size || r->every_s;
+	if (r->count && !o->rotating)
+		return usage("-W", "it counts the files of -C or -G", "give one of them");
+	if (p->stop_size && o->rotating)
+		return usage("-a filesize: with -C or -G", "a file's end is no end then",
+			     "leave one of them out");
+	if (p->stop_size) {
+		r->size = p->stop_size;
+		r->stop_files = 1;
+	}
+	if ((o->rotating || p->stop_size) && !o->write)
+		return usage(p->stop_size ? "-a filesize:" : "-C, -G", "no file is written",
+			     "name one with -w");
+	if (o->rotating && !strcmp(o->write, "-"))
+		return usage("-w - with -C or -G", "standard output is one stream, not files",
+			     "name a file with -w");
+	if (o->no_clobber && r->over && r->count)
+		return usage("--no-clobber with -C and -W", "they overwrite the oldest file",
+			     "leave one of them out");
+	return OPTIONS_RUN;
+}
+
 static int check(const struct dump_options *o)
 {
 	if (o->snapshot && (o->from.kind || o->to.kind))
@@ -235,8 +267,6 @@ static int check(const struct dump_options *o)
 		return usage("--ordered with --resume",
 			     "a state is one frame number, and they come in another order",
 			     "leave out --ordered, and sort the files with reordercap");
-	if (o->file_size && !o->write)
-		return usage("-a filesize:", "no file is written", "name one with -w");
 	if (o->write && !*o->write)
 		return usage("-w", "an empty name", "name a file, or - for stdout");
 	return OPTIONS_RUN;
@@ -300,6 +330,19 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		{ .name = "group", .type = OPTION_STRING, .target = &o->group, .arg = "NAME",
 		  .help = "share the frames with the other members of this group; who dies is "
 		  "stood in for" },
+		{ .help = "One file after the other" },
+		{ .letter = 'C', .type = OPTION_SIZE, .target = &o->rotate.size,
+		  .arg = "SIZE", .unit = MB, .min = 1, .help = "the next file, FILE1, FILE2..., when "
+		  "one is larger than so many million bytes" },
+		{ .letter = 'G', .type = OPTION_U64, .target = &o->rotate.every_s,
+		  .arg = "SECONDS", .min = 1, .max = UINT32_MAX,
+		  .help = "the next file every so often; FILE is a form for strftime(3)" },
+		{ .letter = 'W', .type = OPTION_U64, .target = &o->rotate.count,
+		  .arg = "COUNT", .min = 1, .max = UINT32_MAX,
+		  .help = "with -C: so many files, the oldest is overwritten; with -G: end after so "
+		  "many" },
+		{ .name = "utc", .type = OPTION_FLAG, .target = &o->utc,
+		  .help = "times in names are UTC" },
 		{ .help = "The file" },
 		{ .name = "resume", .type = OPTION_STRING, .target = &o->resume, .arg = "STATEFILE",
 		  .help = "go on where the last run's STATEFILE says, and keep it" },
@@ -349,6 +392,8 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 	enum options_result r = options_parse(&table, argc, argv, &n_words);
 	if (r == OPTIONS_RUN)
 		r = check(o);
+	if (r == OPTIONS_RUN)
+		r = take_rotation(&p);
 	if (r == OPTIONS_RUN && repair)
 		r = take_files(&p, argv + 1, n_words);
 	else if (r == OPTIONS_RUN)

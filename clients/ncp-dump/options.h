@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "outfile.h"
+#include "rotation.h"
 #include "util/options.h"
 
 /* A place in a bus, as --from and --to say it. */
@@ -36,7 +37,9 @@ struct dump_options {
 	char *filter;		/* NULL: none; by malloc */
 	uint64_t count;		/* 0: no limit */
 	uint64_t duration_ns;	/* 0: no limit */
-	uint64_t file_size;	/* 0: no limit */
+	struct rotation_options rotate;
+	bool rotating;		/* there may be more than one file */
+	bool utc;		/* in names */
 	struct dump_where from, to;
 	bool snapshot;
 	uint64_t snaplen;	/* 0: whole frames */

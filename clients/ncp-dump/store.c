@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* store.c - the files of a capture: names, sections, gaps, durability, --resume. */
+/* store.c - what goes into the files of a capture: sections, frames, gaps; durability, --resume. */
 #include "store.h"
 
 #include <errno.h>
@@ -13,7 +13,6 @@
 
 #define MS UINT64_C(1000000)
 #define SECOND UINT64_C(1000000000)
-#define DEPTH 8u	       /* writes under way: as many as an SSD needs to be busy */
 #define STREAM_NS (100 * MS)   /* a pipe's reader sees what was read so soon */
 #define FLUSH_NS (1 * SECOND)  /* a file's */
 #define STATE_NS (1 * SECOND)
@@ -86,10 +85,10 @@ static int interfaces_read(struct store *s, uint32_t n, bool first)
 	return 0;
 }
 
-static int section(struct store *s)
+/* Begin a section with the frame at that place. */
+static int section(struct store *s, const struct ncp_cursor *at)
 {
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
-	struct ncp_cursor at = NCP_CURSOR_INIT;
 	struct outfile_state st;
 	struct outfile_bus bus;
 	struct capfile_section head;
@@ -97,31 +96,31 @@ static int section(struct store *s)
 	int r = bus_of(s, &info, &bus);
 
 	if (r == 0)
-		r = ncp_tell(s->c, &at);
-	if (r == 0)
 		r = interfaces_read(s, info.n_interfaces, true);
 	head = (struct capfile_section){ .bus = info.name,
 					 .epoch = info.epoch,
 					 .incarnation = info.incarnation,
-					 .first_seq = at.seq,
-					 .created_ns = clock_ns(CLOCK_REALTIME),
-					 .window = DEPTH * s->o->iobuf };
+					 .first_seq = at->seq,
+					 .window = SERIES_DEPTH * s->o->iobuf };
 	repair_boot(head.boot);
 	if (r == 0)
 		r = ncp_prologue(s->c, &head.prologue, &head.prologue_len);
 	if (r < 0)
 		return r;
 	ledger_sum(s->ledger, &sum);
+	outfile_state(s->file, &st);
+	/* The first one's time is the one in the file's name. */
+	head.created_ns = st.end ? clock_ns(CLOCK_REALTIME) : s->series.rotation.begun_ns;
 	s->lost_before = sum.lost;
 	s->incarnation = info.incarnation;
 	s->ring_size = info.ring_size;
 	s->prologue_len = head.prologue_len;
 	s->begun_ns = head.created_ns;
 	s->realign = true;
-	outfile_state(s->file, &st);
 	s->section_off = st.end;
+	s->section_seq = at->seq;
 	outfile_bus(s->file, &bus);
-	return outfile_section(s->file, &head, at.position);
+	return outfile_section(s->file, &head, at->position);
 }
 
 static int state_write(struct store *s, uint64_t seq, uint64_t length)
@@ -187,44 +186,32 @@ static int sync_now(struct store *s, uint64_t now_ns)
 	return m.off < s->section_off ? 0 : state_write(s, m.seq, m.off);
 }
 
-static int file_open(struct store *s)
+/* The next file, which begins with the frame at that place. */
+static int file_open(struct store *s, const struct ncp_cursor *at)
 {
-	struct outfile_options oo = { .depth = DEPTH,
-				      .iobuf = s->o->iobuf,
-				      .writer = s->o->writer,
-				      .exclusive = s->o->no_clobber || s->o->resume || s->files };
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
 	struct outfile_state st;
 	struct outfile_bus bus;
 	int r = bus_of(s, &info, &bus);
 
-	oo.path = s->path;
-	while (r == 0) {
-		r = capfile_name(s->path, sizeof(s->path), s->o->write, s->number);
-		if (r == 0)
-			r = outfile_open(&s->file, &oo, &bus);
-		/* In a series the next free number; nothing is overwritten. */
-		if (r != -EEXIST || s->o->no_clobber || !oo.exclusive)
-			break;
-		s->number++;
-		r = 0;
-	}
+	if (r == 0)
+		r = series_open(&s->series, &bus, &s->file);
 	if (r < 0)
 		return r;
-	s->number++;
 	outfile_state(s->file, &st);
+	if (st.stream && s->o->rotating)
+		return -ESPIPE;
 	s->writer = st.writer;
-	if (st.forbidden && s->files == 0 && !s->o->quick)
+	if (st.forbidden && s->series.files == 0 && !s->o->quick)
 		message_note("io_uring", ncp_strerror(st.forbidden),
 			     "writing by pwrite, one write at a time");
 	s->saved_off = 0;
-	s->closed_whole = false;
 	if (s->o->resume) {
-		if (!realpath(s->path, s->state.file))
+		if (!realpath(s->series.path, s->state.file))
 			return -errno;
 		memcpy(s->state.bus, info.name, sizeof(s->state.bus));
 	}
-	r = section(s);
+	r = section(s, at);
 	outfile_state(s->file, &st);
 	s->direct = st.direct;
 	s->flushed_ns = clock_ns(CLOCK_MONOTONIC);
@@ -234,17 +221,13 @@ static int file_open(struct store *s)
 int store_open(struct store *s, const struct dump_options *o, struct ncp_client *c,
 	       struct ledger *ledger, const struct state *resumed)
 {
-	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .cut_position = NCP_UNKNOWN };
-	if (resumed) {
-		char base[PATH_MAX];
-		uint64_t n = UINT64_MAX;
+	struct ncp_cursor at = NCP_CURSOR_INIT;
+	int r;
 
-		/* The state's name is absolute; -w need not be. */
-		if (realpath(o->write, base))
-			n = capfile_number(base, resumed->file);
-		s->number = n == UINT64_MAX ? 0 : n + 1;
-	}
-	return file_open(s);
+	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .cut_position = NCP_UNKNOWN };
+	series_begin(&s->series, o, resumed);
+	r = ncp_tell(c, &at);
+	return r < 0 ? r : file_open(s, &at);
 }
 
 int store_flush(struct store *s)
@@ -289,44 +272,69 @@ static int statistics(struct store *s)
 	return r;
 }
 
-/* Take the file's numbers into the sums and close it. */
-static void file_close(struct store *s)
+/* The file's end.  counters: the bus is still the one that the file's last section is of. */
+static int file_end(struct store *s, bool counters)
 {
 	struct outfile_state st;
+	int r = outfile_flush(s->file);
 
+	/* The last losses are found by the flush, and counted in the statistics. */
+	if (r == 0 && counters)
+		r = interfaces_read(s, s->n_interfaces, false);
+	if (r == 0)
+		r = statistics(s);
 	outfile_state(s->file, &st);
-	s->bytes += st.end;
-	s->frames += st.frames;
-	s->files++;
-	outfile_close(s->file);
+	if (r == 0)
+		r = series_close(&s->series, s->file);
+	if (r < 0)
+		return r;
 	s->file = NULL;
+	/* A number nobody knows is none to go on from: the last state stands. */
+	if (s->o->resume && counters && ledger_now(s->ledger)->next_seq != NCP_UNKNOWN)
+		r = state_write(s, ledger_now(s->ledger)->next_seq, st.end);
+	return r;
 }
 
 int store_finish(struct store *s)
 {
-	struct outfile_state st;
 	struct ncp_cursor at;
-	int r = outfile_flush(s->file);
+	int r = file_end(s, true);
 
-	/* The last losses are found by the flush, and counted in the statistics. */
-	if (r == 0)
-		r = interfaces_read(s, s->n_interfaces, false);
-	if (r == 0)
-		r = statistics(s);
-	if (r == 0)
-		r = outfile_finish(s->file, s->o->sync != SYNC_NONE || s->o->resume);
-	/* A number nobody knows is none to go on from: the last state stands. */
-	if (r == 0 && s->o->resume && ledger_now(s->ledger)->next_seq != NCP_UNKNOWN) {
-		outfile_state(s->file, &st);
-		r = state_write(s, ledger_now(s->ledger)->next_seq, st.end);
-	}
-	if (r < 0)
-		return r;
-	file_close(s);
-	s->closed_whole = true;
-	if (s->o->group && reached(s, &at) == 0)
+	if (r == 0 && s->o->group && reached(s, &at) == 0)
 		ncp_release(s->c, at.position, at.seq);
-	return 0;
+	return r;
+}
+
+/* Go on in the next file with the frame at that place; if there is to be none, the file stays open and
+ * s->ended. */
+static int rotate(struct store *s, enum rotation_why why, const struct ncp_cursor *at)
+{
+	int r;
+
+	if (!rotation_next(&s->series.rotation, why, clock_ns(CLOCK_REALTIME),
+			   clock_ns(CLOCK_MONOTONIC))) {
+		s->ended = true;
+		return 0;
+	}
+	r = file_end(s, true);
+	return r < 0 ? r : file_open(s, at);
+}
+
+/* The same, where the client stands. */
+static int rotate_here(struct store *s, enum rotation_why why)
+{
+	struct ncp_cursor at;
+	int r = reached(s, &at);
+
+	return r < 0 ? r : rotate(s, why, &at);
+}
+
+int store_rotate(struct store *s)
+{
+	struct outfile_state st;
+
+	outfile_state(s->file, &st);
+	return st.stream ? 0 : rotate_here(s, ROTATION_ASKED);
 }
 
 /* Does the bus that came have no other link types than the one that went? */
@@ -359,20 +367,23 @@ int store_reattached(struct store *s)
 	/* After a resume the file began on the new bus: what was before it is only lost. */
 	if (r < 0 || at.incarnation == s->incarnation)
 		return r;
-	r = statistics(s);
-	same = r < 0 ? r : same_linktypes(s);
+	same = same_linktypes(s);
 	if (same < 0)
 		return same;
 	outfile_state(s->file, &st);
-	if (same == 1 || st.stream)
-		return section(s);
-	r = outfile_finish(s->file, s->o->sync != SYNC_NONE || s->o->resume);
-	if (r < 0)
-		return r;
-	file_close(s);
-	r = file_open(s);
+	if (same == 1 || st.stream) {
+		r = statistics(s);
+		return r < 0 ? r : section(s, &at);
+	}
+	s->ended = !rotation_next(&s->series.rotation, ROTATION_ASKED, clock_ns(CLOCK_REALTIME),
+				  clock_ns(CLOCK_MONOTONIC));
+	if (s->ended)
+		return 0;
+	r = file_end(s, false);
+	if (r == 0)
+		r = file_open(s, &at);
 	if (r == 0 && !s->o->quick)
-		message_note(s->path, "the bus came back with another link type",
+		message_note(s->series.path, "the bus came back with another link type",
 			     "the capture goes on in this file");
 	return r;
 }
@@ -424,19 +435,85 @@ static int span_piece(struct store *s, const struct outfile_span *piece)
 	return r < 0 ? r : store_gap(s, s->incarnation, piece->first_seq, piece->next_seq);
 }
 
+/* How much the file may still take: bytes, of which the last block may bring more, and frames. */
+static void room(const struct store *s, uint64_t *bytes, uint64_t *frames)
+{
+	uint64_t full_at = rotation_full_at(&s->series.rotation);
+	uint64_t packets = rotation_packets(&s->series.rotation);
+	struct outfile_state st;
+
+	outfile_state(s->file, &st);
+	*bytes = full_at == UINT64_MAX ? UINT64_MAX : full_at > st.end ? full_at - st.end : 0;
+	*frames = packets == UINT64_MAX ? UINT64_MAX :
+		  packets > st.frames	? packets - st.frames :
+					  0;
+}
+
+static bool is_full(const struct store *s)
+{
+	uint64_t bytes, frames;
+
+	room(s, &bytes, &frames);
+	return bytes == 0 || frames == 0;
+}
+
+/* A full file is left before the next frame as tcpdump does it, or at once, as dumpcap does. */
+static int rotate_full(struct store *s, bool at_once, uint64_t position, uint64_t seq)
+{
+	struct ncp_cursor at = { .size = sizeof(at), .position = position, .seq = seq };
+
+	return at_once == s->o->rotate.over || !is_full(s) ? 0 : rotate(s, ROTATION_FULL, &at);
+}
+
+/* The same at once, where the client stands. */
+static int rotate_full_here(struct store *s)
+{
+	struct ncp_cursor at;
+
+	if (!is_full(s))
+		return 0;
+	int r = reached(s, &at);
+	return r < 0 ? r : rotate_full(s, true, at.position, at.seq);
+}
+
+/* What is left of a span was overrun before it could be read. */
+static int span_gone(struct store *s, const struct outfile_span *left)
+{
+	int r;
+
+	ncp_span_lost(s->c, left->next_seq - left->first_seq);
+	r = ledger_lost(s->ledger, left->first_seq, left->next_seq, false);
+	return r < 0 ? r : store_gap(s, s->incarnation, left->first_seq, left->next_seq);
+}
+
+/* As much of a span as one piece and the file can take.  1; 0: it was overrun; < 0. */
+static int span_head(struct store *s, const struct outfile_span *left, struct outfile_span *piece)
+{
+	uint64_t bytes, frames, seen;
+
+	*piece = *left;
+	room(s, &bytes, &frames);
+	/* Longer than a block can be: only where the ring has no waypoint left. */
+	if (left->len <= PCAPNG_BLOCK_MAX && left->len <= bytes &&
+	    left->next_seq - left->first_seq <= frames)
+		return 1;
+	piece->len = pcapng_fill(left->data, left->len < PCAPNG_BLOCK_MAX ? left->len : PCAPNG_BLOCK_MAX,
+				 bytes, frames, &seen);
+	piece->next_seq = left->first_seq + seen;
+	if (!ncp_intact(s->c, left->position))
+		return 0;
+	return piece->len == 0 || piece->next_seq > left->next_seq ? NCP_ECORRUPT : 1;
+}
+
 int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames)
 {
 	struct outfile_span left = { span->data, span->len, span->position, span->first_seq,
-				     span->next_seq };
+				     span->next_seq }, piece;
 	int r = prologue_grow(s, span->prologue, span->prologue_len);
 	uint64_t seen;
 
 	if (r < 0 || max_frames == 0)
 		return r;
-	if (s->realign) {
-		r = outfile_align(s->file, span->position);
-		s->realign = false;
-	}
 	if (left.next_seq - left.first_seq > max_frames) {
 		/* The last run of a capture with an end. */
 		left.len = pcapng_cut(left.data, left.len, max_frames, &seen);
@@ -444,30 +521,60 @@ int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames
 		if (seen != max_frames && ncp_intact(s->c, left.position))
 			return NCP_ECORRUPT;
 	}
-	while (r == 0 && left.len > PCAPNG_BLOCK_MAX) {
-		/* So long only where the ring has no waypoint left. */
-		struct outfile_span piece = left;
-
-		piece.len = pcapng_cut(left.data, PCAPNG_BLOCK_MAX, UINT64_MAX, &seen);
-		piece.next_seq = left.first_seq + seen;
-		if (!ncp_intact(s->c, left.position))
-			break;
-		if (piece.len == 0 || piece.next_seq > left.next_seq)
-			return NCP_ECORRUPT;
-		r = span_piece(s, &piece);
+	while (r == 0 && left.len) {
+		r = rotate_full(s, false, left.position, left.first_seq);
+		if (r < 0 || s->ended)
+			return r;
+		if (s->realign) {
+			r = outfile_align(s->file, left.position);
+			s->realign = false;
+		}
+		if (r == 0)
+			r = span_head(s, &left, &piece);
+		if (r == 0)
+			return span_gone(s, &left);
+		if (r == 1)
+			r = span_piece(s, &piece);
 		left.data += piece.len;
 		left.len -= piece.len;
 		left.position += piece.len;
 		left.first_seq = piece.next_seq;
-		if (r == 0 && s->realign)
-			r = outfile_align(s->file, left.position);
+		if (r == 0)
+			r = rotate_full(s, true, left.position, left.first_seq);
+		if (s->ended)
+			break;
 	}
-	if (r == 0 && !ncp_intact(s->c, left.position)) {
-		ncp_span_lost(s->c, left.next_seq - left.first_seq);
-		r = ledger_lost(s->ledger, left.first_seq, left.next_seq, false);
-		return r < 0 ? r : store_gap(s, s->incarnation, left.first_seq, left.next_seq);
+	return r;
+}
+
+/* Make blocks of the first frames of f, as many as reserved bytes and the file take.  Returns how many;
+ * *end: behind the last. */
+static int frames_make(struct store *s, const struct ncp_frame *f, int n, uint8_t *start,
+		       uint8_t **end)
+{
+	uint64_t bytes, frames;
+	uint8_t *p = start;
+	int k = 0;
+
+	room(s, &bytes, &frames);
+	/* A reserve holds the longest block; more than one only if they are shorter. */
+	for (; k < n && (uint64_t)(p - start) < bytes && (uint64_t)k < frames; k++) {
+		struct pcapng_frame b = { .data = f[k].data,
+					  .caplen = f[k].caplen,
+					  .len = f[k].len,
+					  .interface = f[k].interface,
+					  .flags = f[k].flags,
+					  .dropcount = f[k].dropcount,
+					  .ts = f[k].ts_ns };
+
+		if (s->o->snaplen && b.caplen > s->o->snaplen)
+			b.caplen = (uint32_t)s->o->snaplen;
+		if (k && (size_t)(p - start) + PCAPNG_FRAME_MAX(b.caplen) > PCAPNG_BLOCK_MAX)
+			break;
+		p += pcapng_frame(p, &b);
 	}
-	return r < 0 ? r : span_piece(s, &left);
+	*end = p;
+	return k;
 }
 
 /* Is everything from the first of these frames in the ring on whole? */
@@ -502,6 +609,16 @@ static int frames_lost(struct store *s, struct ncp_frame *f, int n)
 	return r < 0 ? r : left;
 }
 
+/* The capture ended before these. */
+static int frames_left(struct store *s, const struct ncp_frame *f, int n, int r)
+{
+	if (s->ended) {
+		s->left_out = (uint64_t)n;
+		store_cut(s, f->position, f->seq);
+	}
+	return r;
+}
+
 int store_frames(struct store *s, struct ncp_frame *f, int n)
 {
 	const uint8_t *prologue;
@@ -514,28 +631,16 @@ int store_frames(struct store *s, struct ncp_frame *f, int n)
 	if (r == 0)
 		r = prologue_grow(s, prologue, prologue_len);
 	for (int from = 0; from < n && r == 0;) {
-		uint8_t *start = outfile_reserve(s->file), *p = start;
+		uint8_t *start, *end;
 		int k;
 
+		r = rotate_full(s, false, f[from].position, f[from].seq);
+		if (r < 0 || s->ended)
+			return frames_left(s, f + from, n - from, r);
+		start = outfile_reserve(s->file);
 		if (!start)
 			return outfile_poll(s->file);
-		/* A reserve holds the longest block; more than one only if they are shorter. */
-		for (k = from; k < n; k++) {
-			struct pcapng_frame b = { .data = f[k].data,
-						  .caplen = f[k].caplen,
-						  .len = f[k].len,
-						  .interface = f[k].interface,
-						  .flags = f[k].flags,
-						  .dropcount = f[k].dropcount,
-						  .ts = f[k].ts_ns };
-
-			if (s->o->snaplen && b.caplen > s->o->snaplen)
-				b.caplen = (uint32_t)s->o->snaplen;
-			if (k > from &&
-			    (size_t)(p - start) + PCAPNG_FRAME_MAX(b.caplen) > PCAPNG_BLOCK_MAX)
-				break;
-			p += pcapng_frame(p, &b);
-		}
+		k = from + frames_make(s, f + from, n - from, start, &end);
 		if (!all_intact(s, f + from, k - from)) {
 			r = frames_lost(s, f + from, n - from);
 			n = from + r;
@@ -543,13 +648,17 @@ int store_frames(struct store *s, struct ncp_frame *f, int n)
 			continue;
 		}
 		/* Where the last of them ends, all that was read before is in the file with it. */
-		r = outfile_commit(s->file, (size_t)(p - start), (uint64_t)(k - from),
+		r = outfile_commit(s->file, (size_t)(end - start), (uint64_t)(k - from),
 				   k == n ? at.position : OUTFILE_NOWHERE,
 				   f[k - 1].seq + 1);
 		ledger_frames(s->ledger, (uint64_t)(k - from), f[k - 1].seq + 1);
 		from = k;
+		if (r == 0 && from < n)
+			r = rotate_full(s, true, f[from].position, f[from].seq);
+		if (s->ended && from < n)
+			return frames_left(s, f + from, n - from, r);
 	}
-	return r;
+	return r < 0 ? r : rotate_full_here(s);
 }
 
 /* How long what was read may stay unwritten when nothing more comes. */
@@ -566,6 +675,13 @@ static uint64_t sync_after(const struct store *s)
 	uint64_t every = s->o->sync == SYNC_EVERY ? s->o->sync_ns : UINT64_MAX;
 
 	return s->o->resume && STATE_NS < every ? STATE_NS : every;
+}
+
+/* Until the file's time is up. */
+static uint64_t time_left(struct store *s)
+{
+	return rotation_wait_ns(&s->series.rotation, clock_ns(CLOCK_REALTIME),
+				clock_ns(CLOCK_MONOTONIC));
 }
 
 int store_tick(struct store *s, uint64_t now_ns, bool idle)
@@ -599,19 +715,23 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 		if (far || now_ns - s->synced_ns >= sync_after(s))
 			r = sync_now(s, now_ns);
 	}
+	if (r == 0 && time_left(s) == 0)
+		r = rotate_here(s, ROTATION_TIME);
 	return r;
 }
 
-int store_nap_ms(const struct store *s, uint64_t now_ns)
+int store_nap_ms(struct store *s, uint64_t now_ns)
 {
 	struct outfile_state st;
-	uint64_t at = UINT64_MAX;
+	uint64_t at = UINT64_MAX, left = time_left(s);
 
 	outfile_state(s->file, &st);
 	if (outfile_dirty(s->file))
 		at = s->flushed_ns + flush_after(s, st.stream);
 	if (!st.stream && sync_after(s) != UINT64_MAX && s->synced_ns + sync_after(s) < at)
 		at = s->synced_ns + sync_after(s);
+	if (left < UINT64_MAX - now_ns && now_ns + left < at)
+		at = now_ns + left;
 	if (at == UINT64_MAX)
 		return -1;
 	return at <= now_ns ? 1 : at - now_ns > 1000 * MS ? 1000 : (int)((at - now_ns) / MS) + 1;
@@ -623,7 +743,7 @@ uint64_t store_size(const struct store *s)
 
 	if (s->file)
 		outfile_state(s->file, &st);
-	return s->bytes + st.end;
+	return s->series.bytes + st.end;
 }
 
 void store_abandon(struct store *s)
@@ -637,19 +757,19 @@ void store_abandon(struct store *s)
 	/* The others of its group take over what was not kept. */
 	if (r == 0 && s->o->group && m.position != OUTFILE_NOWHERE && m.off >= s->section_off)
 		ncp_release(s->c, m.position, m.seq);
-	/* What earlier windows have was saved before this section began. */
+	/* What earlier windows have was saved before this section began, or file. */
 	struct ledger_sum sum;
 	struct ledger_window *w = ledger_now(s->ledger);
 
 	ledger_sum(s->ledger, &sum);
-	frames = s->frames + m.frames - (sum.frames - (w ? w->frames : 0));
-	if (w && w->incarnation == s->incarnation)
-		ledger_cut(s->ledger, m.off < s->section_off ? w->first_seq : m.seq,
-			   m.off < s->section_off ? 0 : frames);
-	s->bytes += m.off;
-	s->frames += m.frames;
-	s->files += m.off > 0;
-	outfile_close(s->file);
+	frames = s->series.frames + m.frames - (sum.frames - (w ? w->frames : 0));
+	if (w && w->incarnation == s->incarnation) {
+		if (m.off < s->section_off)
+			ledger_cut(s->ledger, w->first_seq, 0);
+		else
+			ledger_cut(s->ledger, m.off ? m.seq : s->section_seq, frames);
+	}
+	series_abandoned(&s->series, s->file, &m);
 	s->file = NULL;
 }
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* store.h - the files of a capture: names, sections, gaps, durability, --resume. */
+/* store.h - what goes into the files of a capture: sections, frames, gaps; durability, --resume. */
 #ifndef STORE_H
 #define STORE_H
 
 /*
- * One file is open at a time; there is another only where the bus comes back with other link types,
- * and after --resume.  Calls return 0 or -errno; an error ends the capture, and store_abandon()
- * keeps what was saved.
+ * One file is open at a time.  Another one follows it when a limit of the options is reached, when
+ * that is asked for, and where the bus comes back with other link types; frames go on in it without
+ * a hole.  Calls return 0 or -errno; an error ends the capture, and store_abandon() keeps what was
+ * saved.
  */
 
-#include <limits.h>
 #include <ncpbus.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +17,7 @@
 #include "ledger.h"
 #include "options.h"
 #include "outfile.h"
+#include "series.h"
 #include "state.h"
 
 #define STORE_INTERFACES 256u
@@ -26,15 +27,16 @@ struct store {
 	struct ncp_client *c;
 	struct ledger *ledger;
 
+	struct series series;
 	struct outfile *file; /* NULL: between two files */
-	char path[PATH_MAX];  /* of it, or of the last one */
-	uint64_t number;      /* in the series; next one to try */
-	bool closed_whole;    /* the last file was finished */
+	bool ended;	      /* the last file that was asked for is full */
+	uint64_t left_out;    /* frames that store_frames() was given and had no file for */
 
 	/* The section. */
 	uint64_t incarnation;
 	uint64_t ring_size;
 	uint64_t section_off;	/* where it begins in the file */
+	uint64_t section_seq;	/* its first frame's number */
 	uint32_t prologue_len;	/* bytes of the prologue that the file has */
 	uint32_t n_interfaces;
 	struct store_interface {
@@ -49,8 +51,6 @@ struct store {
 	/* What is read from here on is not wanted; NCP_UNKNOWN: all of it is. */
 	uint64_t cut_position, cut_seq;
 
-	/* All files. */
-	uint64_t files, bytes, frames; /* of those closed */
 	const char *writer;
 	bool direct;
 
@@ -77,7 +77,8 @@ int store_rest(struct store *s) __attribute__((warn_unused_result));
 /* store_reattached - the client reads another incarnation now: a new section, or file. */
 int store_reattached(struct store *s) __attribute__((warn_unused_result));
 
-/* store_span - append a span, at most its first max_frames frames.  Counts in the ledger. */
+/* store_span - append a span, at most its first max_frames frames.  Counts in the ledger.  When
+ * s->ended afterwards, frames may be left over: they are not counted. */
 int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames)
 	__attribute__((warn_unused_result));
 
@@ -93,15 +94,18 @@ int store_frames(struct store *s, struct ncp_frame *f, int n)
 int store_gap(struct store *s, uint64_t incarnation, uint64_t first, uint64_t next)
 	__attribute__((warn_unused_result));
 
+/* store_rotate - go on in the next file, without waiting for a limit.  A pipe stays. */
+int store_rotate(struct store *s) __attribute__((warn_unused_result));
+
 /*
- * store_tick - what is due by time: flush, sync, state.
+ * store_tick - what is due by time: flush, sync, state, the next file.
  *
  *   idle  there is nothing to read
  */
 int store_tick(struct store *s, uint64_t now_ns, bool idle) __attribute__((warn_unused_result));
 
 /* store_nap_ms - how long one may sleep before store_tick() has something to do; -1: for ever. */
-int store_nap_ms(const struct store *s, uint64_t now_ns);
+int store_nap_ms(struct store *s, uint64_t now_ns);
 
 /* store_flush - everything read so far is in the file. */
 int store_flush(struct store *s) __attribute__((warn_unused_result));

@@ -97,18 +97,23 @@ int pcapng_next(const uint8_t *p, size_t len, struct pcapng_block *b)
 	return b->len <= len;
 }
 
-size_t pcapng_cut(const uint8_t *p, size_t len, uint64_t n, uint64_t *seen)
+size_t pcapng_fill(const uint8_t *p, size_t len, uint64_t bytes, uint64_t n, uint64_t *seen)
 {
 	struct pcapng_block b;
 	size_t done = 0;
 
 	*seen = 0;
-	while (*seen < n && pcapng_next(p + done, len - done, &b) == 1) {
+	while (*seen < n && done < bytes && pcapng_next(p + done, len - done, &b) == 1) {
 		done += b.len;
 		if (b.type == PCAPNG_EPB)
 			++*seen;
 	}
 	return done;
+}
+
+size_t pcapng_cut(const uint8_t *p, size_t len, uint64_t n, uint64_t *seen)
+{
+	return pcapng_fill(p, len, UINT64_MAX, n, seen);
 }
 
 size_t pcapng_frame(void *out, const struct pcapng_frame *f)

@@ -56,6 +56,9 @@ int pcapng_next(const uint8_t *p, size_t len, struct pcapng_block *b)
  */
 size_t pcapng_cut(const uint8_t *p, size_t len, uint64_t n, uint64_t *seen);
 
+/* pcapng_fill - the same, stopping also behind the first block that brings the result to `bytes`. */
+size_t pcapng_fill(const uint8_t *p, size_t len, uint64_t bytes, uint64_t n, uint64_t *seen);
+
 /* A frame to be made into an Enhanced Packet Block. */
 struct pcapng_frame {
 	const uint8_t *data; /* caplen bytes */

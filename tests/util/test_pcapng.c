@@ -89,6 +89,14 @@ static void judged(void)
 	ok(cuts, "a cut ends behind exactly the n-th frame");
 	is_u64(at[n - 1], pcapng_cut(buf, at[n] - 4, n, &seen), "a cut leaves out a torn block");
 	is_u64(n - 1, seen, "and does not count it");
+	bool fills = true;
+	for (size_t bytes = at[0] + 1; bytes <= at[n]; bytes++) {
+		size_t got = pcapng_fill(buf, at[n], bytes, UINT64_MAX, &seen);
+
+		fills = fills && got >= bytes && got == at[seen] && at[seen - 1] < bytes;
+	}
+	ok(fills, "a number of bytes is reached by the block that reaches it");
+	ok(pcapng_fill(buf, len, UINT64_MAX, 2, &seen) == at[2] && seen == 2, "or the n-th frame ends it");
 
 	FILE *f = fmemopen(buf, len + stats_len, "r");
 	pcap_t *p = pcap_fopen_offline_with_tstamp_precision(f, PCAP_TSTAMP_PRECISION_NANO, err);
@@ -148,7 +156,7 @@ static void local_blocks(void)
 
 int main(void)
 {
-	plan(27);
+	plan(29);
 	refusals();
 	judged();
 	local_blocks();

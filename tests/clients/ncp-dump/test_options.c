@@ -68,10 +68,12 @@ int main(void)
 		"--shard 1", "--shard 4/3", "--shard 0/0", "--shard -1/3", "--shard 1/3/5",
 		"--shard 0/70000", "--ordered=0", "--ordered=2m", "--group g --shard 0/2",
 		"--group g --ordered", "-w x --group g --resume s", "-w x --ordered --resume s",
+		"-C 0 -w x", "-C x -w x", "-G 0 -w x", "-W 0 -C 1 -w x", "-C 1", "-G 1", "-W 3 -w x",
+		"-C 1 -w -", "-G 1 -w -", "-C 1 -a filesize:5 -w x", "-C 1 -W 2 -w x --no-clobber",
 		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
 	};
 
-	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 11 + 3));
+	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 3));
 	message_setup("ncp-dump");
 	places();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -89,7 +91,8 @@ int main(void)
 	is_i64(OPTIONS_RUN, parse("-w f -a duration:2 -a filesize:3 -a packets:4 -Q out -s 64 "
 				  "--iobuf 70000 --sync 0.5 --writer pwrite --from -60s"),
 	       "takes what has a form of its own");
-	ok(o.duration_ns == 2000000000 && o.file_size == 3000 && o.count == 4,
+	ok(o.duration_ns == 2000000000 && o.rotate.size == 3000 && !o.rotate.over &&
+		   o.rotate.stop_files == 1 && !o.rotating && o.count == 4,
 	   "ends in seconds, kB and frames");
 	ok(o.direction == NCP_OUTBOUND && o.snaplen == 64 && o.sync == SYNC_EVERY &&
 		   o.sync_ns == 500000000 && o.writer == OUTFILE_PWRITE,
@@ -101,6 +104,10 @@ int main(void)
 	   "counted from 1, the last is 0");
 	ok(parse("--ordered --ordered=20ms") == OPTIONS_RUN && o.ordered && o.reorder_ns == 20000000,
 	   "a window of one's own");
+	ok(parse("-w x -C 5 -W 3 -G 60 --utc") == OPTIONS_RUN && o.rotate.size == 5000000 && o.rotate.over &&
+		   o.rotate.count == 3 && o.rotate.every_s == 60 && o.utc && o.rotating,
+	   "tcpdump's letters: millions of bytes, seconds, files");
+	ok(parse("-w x -C 5K") == OPTIONS_RUN && o.rotate.size == 5120, "or with a letter");
 	free(o.filter);
 	return tap_done();
 }

@@ -240,7 +240,7 @@ static void stored(const char *how, bool straight)
 		bail("third frames");
 	drain(&s, c, straight);
 	is_i64(0, store_finish(&s), "%s: the end", how);
-	is_u64(2, s.files, "%s: there are two files", how);
+	is_u64(2, s.series.files, "%s: there are two files", how);
 	store_close(&s);
 
 	count(path, &frames, &interfaces, &stats);

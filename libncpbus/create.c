@@ -17,6 +17,7 @@
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/line.h"
 #include "libncpbus/order.h"
+#include "libncpbus/prologue.h"
 #include "libncpbus/stamp.h"
 #include "libncpbus/takeover.h"
 
@@ -184,9 +185,15 @@ static int segment_make(int dirfd, struct ncpi_bus *bus, const struct ncpi_geome
 {
 	char made[NCPI_FILE_CAP], name[NCPI_FILE_CAP];
 	struct ncpi_header h = { 0 };
+	uint8_t section[256];
 	int r;
 
 	plan(&h, geo, ring_size);
+	/* A file can be begun before there is an interface to describe. */
+	r = ncpi_prologue_section(section, sizeof(section));
+	if (r < 0)
+		return r;
+	h.prologue_len = (uint32_t)r;
 	h.created_ns = ncpi_now_realtime();
 	snprintf(h.name, sizeof(h.name), "%s", bus->name);
 	(void)boot_id_read(h.boot_id); /* zeros: the boot is not known */
@@ -213,6 +220,9 @@ static int segment_make(int dirfd, struct ncpi_bus *bus, const struct ncpi_geome
 	r = allocate(dirfd, fd, h.segment_len, why);
 	if (r == 0 && geo->mode & 0040 && fchown(fd, (uid_t)-1, geo->gid) < 0)
 		r = -errno;
+	if (r == 0 && pwrite(fd, section, h.prologue_len, (off_t)h.prologue_off) !=
+			      (ssize_t)h.prologue_len)
+		r = errno ? -errno : -EIO;
 	if (r == 0 && pwrite(fd, &h, sizeof(h), 0) != (ssize_t)sizeof(h))
 		r = errno ? -errno : -EIO;
 	if (r == 0 && fchmod(fd, geo->mode) < 0)

@@ -15,7 +15,7 @@
 #include "util/pcapng.h"
 
 /*
- * frame_check FILE...
+ * frame_check [-u] FILE...
  *
  * Reads captures in the order given and looks at every frame to UDP port 9 over IPv4 over Ethernet
  * (frame_send's, and the synth source's): its payload begins with its number.  Prints
@@ -30,6 +30,9 @@
  * Exits 1 if a file cannot be read to its end, on H or D, and where a gap block says too much.
  * libpcap reads the frames; it passes over gap blocks, which are found by a walk of our own (not in
  * pipes).
+ *
+ * -u: in whatever order they stand, as several workers publish them; what is missing is a hole then,
+ * gap block or not.
  */
 struct tally {
 	uint64_t frames, first, last, holes, duplicates, other;
@@ -136,8 +139,35 @@ static void gaps_read(struct gaps *g, const char *path)
 	munmap(bytes, len);
 }
 
-/* Returns 0, or 1 after saying what is wrong. */
-static int read_one(struct tally *t, struct gaps *g, const char *path)
+/* -u: all numbers, to be put in order at the end. */
+struct numbers {
+	uint64_t *of;
+	size_t n, room;
+};
+
+static void keep(struct numbers *all, uint64_t n)
+{
+	if (all->n == all->room) {
+		all->room = all->room ? 2 * all->room : 1u << 16;
+		all->of = realloc(all->of, all->room * sizeof(*all->of));
+		if (!all->of)
+			abort();
+	}
+	all->of[all->n++] = n;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x < y ? -1 : x > y;
+}
+
+/* all: where the numbers go, or NULL: they are in order.  Returns 0, or 1 after saying what is
+ * wrong. */
+static int read_one(struct tally *t, struct gaps *g, struct numbers *all, const char *path)
 {
 	char error[PCAP_ERRBUF_SIZE];
 	struct pcap_pkthdr *h;
@@ -147,7 +177,8 @@ static int read_one(struct tally *t, struct gaps *g, const char *path)
 	int r;
 	pcap_t *file;
 
-	gaps_read(g, path);
+	if (!all)
+		gaps_read(g, path);
 	file = pcap_open_offline(path, error);
 	if (!file) {
 		fprintf(stderr, "frame_check: %s: %s\n", path, error);
@@ -157,10 +188,12 @@ static int read_one(struct tally *t, struct gaps *g, const char *path)
 		while (next < g->n && g->gap[next].before <= index)
 			take_gap(t, g->gap[next++].n);
 		index++;
-		if (number_of(h, p, &n))
-			take(t, n);
-		else
+		if (!number_of(h, p, &n))
 			t->other++;
+		else if (all)
+			keep(all, n);
+		else
+			take(t, n);
 	}
 	while (next < g->n)
 		take_gap(t, g->gap[next++].n);
@@ -172,17 +205,24 @@ static int read_one(struct tally *t, struct gaps *g, const char *path)
 
 int main(int argc, char **argv)
 {
+	const bool unordered = argc > 1 && strcmp(argv[1], "-u") == 0;
+	struct numbers all = { 0 };
 	struct tally t = { 0 };
 	struct gaps g = { 0 };
 	int failed = 0;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: frame_check FILE...\n");
+	if (argc < 2 + unordered) {
+		fprintf(stderr, "usage: frame_check [-u] FILE...\n");
 		return 2;
 	}
-	for (int i = 1; i < argc; i++)
-		failed |= read_one(&t, &g, argv[i]);
+	for (int i = 1 + unordered; i < argc; i++)
+		failed |= read_one(&t, &g, unordered ? &all : NULL, argv[i]);
 	free(g.gap);
+	if (all.n)
+		qsort(all.of, all.n, sizeof(*all.of), compare);
+	for (size_t i = 0; i < all.n; i++)
+		take(&t, all.of[i]);
+	free(all.of);
 	printf("frames=%llu first=%llu last=%llu holes=%llu duplicates=%llu other=%llu",
 	       (unsigned long long)t.frames, (unsigned long long)t.first,
 	       (unsigned long long)t.last, (unsigned long long)t.holes,

@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 /*
- * frame_send INTERFACE COUNT PPS [SIZE [FIRST]]
+ * frame_send INTERFACE COUNT PPS [SIZE [FIRST [FLOWS]]]
  *
  * Each frame is Ethernet, IPv4, UDP to port 9, SIZE bytes in all; its UDP payload begins with the
  * frame's number, 64 bits big-endian, from FIRST on: what frame_check looks for.  PPS 0: as fast as
- * it goes.  Prints how many the kernel took, and exits 1 if that is not COUNT.
+ * it goes.  FLOWS source ports from 12345 on take turns; 1.  Prints how many the kernel took, and exits 1 if that is not COUNT.
  */
 #define HEADERS 42u
 #define BATCH 32
@@ -67,15 +67,16 @@ int main(int argc, char **argv)
 	struct mmsghdr msgs[BATCH] = { 0 };
 	struct iovec iov[BATCH];
 
-	if (argc < 4 || argc > 6) {
-		fprintf(stderr, "usage: frame_send INTERFACE COUNT PPS [SIZE [FIRST]]\n");
+	if (argc < 4 || argc > 7) {
+		fprintf(stderr, "usage: frame_send INTERFACE COUNT PPS [SIZE [FIRST [FLOWS]]]\n");
 		return 2;
 	}
 	uint64_t count = strtoull(argv[2], NULL, 10), pps = strtoull(argv[3], NULL, 10);
 	uint32_t size = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 100;
 	uint64_t first = argc > 5 ? strtoull(argv[5], NULL, 10) : 0, sent = 0;
-	if (size < HEADERS + 8 || size > SIZE_MAX_) {
-		fprintf(stderr, "frame_send: size: from 50 to 9000\n");
+	uint64_t flows = argc > 6 ? strtoull(argv[6], NULL, 10) : 1;
+	if (size < HEADERS + 8 || size > SIZE_MAX_ || flows < 1 || flows > 50000) {
+		fprintf(stderr, "frame_send: size: from 50 to 9000, flows: from 1 to 50000\n");
 		return 2;
 	}
 
@@ -111,7 +112,10 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < n; i++) {
 			uint64_t number = htobe64(first + sent + i);
 
+			uint16_t port = htons((uint16_t)(12345 + (first + sent + i) % flows));
+
 			memcpy(frames[i] + HEADERS, &number, 8);
+			memcpy(frames[i] + 34, &port, 2);
 		}
 		int r = sendmmsg(fd, msgs, n, 0);
 		if (r < 0 && (errno == ENOBUFS || errno == EINTR || errno == EAGAIN))

@@ -295,7 +295,7 @@ struct ncpi_local {
 	uint64_t next_seq; /* number of the next frame */
 	uint64_t from_ns, to_ns; /* CLOCK_REALTIME; to = 0 while open */
 	uint32_t reason; /* enum ncp_reason */
-	uint32_t pad;
+	uint32_t interface; /* PAUSE, RESUME: 1 + the id of the one that it is about; else 0 */
 };
 
 /* Bytes of a block whose body has len bytes. */

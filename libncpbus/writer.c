@@ -330,7 +330,7 @@ size_t ncpi_writer_publish(struct ncpi_writer *w, uint32_t worker, const struct 
 
 /* Publish a block of ncp's own; with a waypoint in front when asked. */
 static void mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_t to_ns,
-		 uint32_t reason, bool waypoint)
+		 uint32_t reason, uint32_t interface, bool waypoint)
 {
 	const uint32_t head[2] = { NCPI_LOCAL, NCPI_LOCAL_LEN };
 	struct ncpi_claim *c = claim(w, NCPI_LOCAL_LEN, 0);
@@ -346,6 +346,7 @@ static void mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_
 		.from_ns = from_ns,
 		.to_ns = to_ns,
 		.reason = reason,
+		.interface = interface,
 	};
 	uint8_t *p = ncpi_segment_at(w->seg, c->position);
 
@@ -361,9 +362,9 @@ static void mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_
 }
 
 void ncpi_writer_mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_t to_ns,
-		      uint32_t reason)
+		      uint32_t reason, uint32_t interface)
 {
-	mark(w, kind, from_ns, to_ns, reason, false);
+	mark(w, kind, from_ns, to_ns, reason, interface, false);
 }
 
 /* Does interface i of the prologue fit a description? */
@@ -595,7 +596,7 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	if (w->reliable)
 		for (int i = 0; i < SCAN_PIECES && (i == 0 || w->roster.dir); i++)
 			ncpi_roster_scan(w);
-	mark(w, NCPI_LOCAL_EPOCH, unwatched_since, now, 0, true);
+	mark(w, NCPI_LOCAL_EPOCH, unwatched_since, now, 0, 0, true);
 	ncpi_waker_beat(w);
 	*out = w;
 	return 0;

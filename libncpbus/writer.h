@@ -104,12 +104,14 @@ struct ncpi_counts {
 void ncpi_writer_count(struct ncpi_writer *w, uint32_t worker, uint32_t interface,
 		       const struct ncpi_counts *add);
 
-/* ncpi_writer_state - change state and reason; bumps wake and wakes everybody.  One thread. */
+/* ncpi_writer_state - change state and reason; bumps wake and wakes everybody.  One thread at a
+ * time. */
 void ncpi_writer_state(struct ncpi_writer *w, uint32_t state, uint32_t reason);
 
-/* ncpi_writer_mark - publish a block of ncp's own (NCPI_LOCAL_PAUSE, ...): worker 0's thread. */
+/* ncpi_writer_mark - publish a block of ncp's own (NCPI_LOCAL_PAUSE, ...), by a worker's thread.
+ * interface: of struct ncpi_local. */
 void ncpi_writer_mark(struct ncpi_writer *w, uint32_t kind, uint64_t from_ns, uint64_t to_ns,
-		      uint32_t reason);
+		      uint32_t reason, uint32_t interface);
 
 /* What the writer knows about its clients: refreshed by the waker thread. */
 struct ncpi_audience {

@@ -99,6 +99,17 @@ int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text
 	return r;
 }
 
+int compile_copy(const struct compile_program *from, struct compile_program *to)
+{
+	*to = (struct compile_program){ calloc(from->n + 1, sizeof(*to->insns)), from->n };
+	if (!to->insns) {
+		to->n = 0;
+		return -ENOMEM;
+	}
+	memcpy(to->insns, from->insns, from->n * sizeof(*to->insns));
+	return 0;
+}
+
 bool compile_match(const struct compile_program *p, const uint8_t *data, uint32_t caplen,
 		   uint32_t len)
 {

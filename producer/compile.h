@@ -45,6 +45,10 @@ int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_
 int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text,
 		 struct compile_program *p, char *why);
 
+/* compile_copy - another one like it.  Returns 0, -ENOMEM. */
+int compile_copy(const struct compile_program *from, struct compile_program *to)
+	__attribute__((warn_unused_result));
+
 /* compile_match - does a frame match?  Pure; looks at caplen bytes only. */
 bool compile_match(const struct compile_program *p, const uint8_t *data, uint32_t caplen,
 		   uint32_t len);

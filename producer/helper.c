@@ -31,6 +31,7 @@ struct self {
 	char bus[NCPI_NAME_CAP];
 	uint64_t dev, ino; /* 0, 0: not yet told */
 	DIR *registry;	   /* a walk under way */
+	struct packet_list packets;
 };
 
 /* Remove the next few lines whose owners are dead. */
@@ -71,6 +72,41 @@ static int answer(const struct self *s, enum helper_kind kind, int result)
 	return send(s->fd, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m) ? 0 : -errno;
 }
 
+/* Room for one descriptor beside a message. */
+union passed {
+	char bytes[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+/* Open a socket on one of the interfaces and pass it on; none of it stays here. */
+static int socket_pass(struct self *s, uint32_t index)
+{
+	struct packet_socket opened;
+	int r = index < s->packets.n ? packet_socket_open(&s->packets.want[index], &opened)
+				     : -EINVAL;
+
+	if (r < 0)
+		return answer(s, HELPER_SOCKET, r);
+	struct helper_message m = { .kind = HELPER_SOCKET,
+				    .index = index,
+				    .ifindex = opened.ifindex,
+				    .block_len = opened.block_len,
+				    .n_blocks = opened.n_blocks };
+	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
+	union passed passed = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
+			      .msg_controllen = sizeof(passed.bytes) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &opened.fd, sizeof(int));
+	r = sendmsg(s->fd, &msg, MSG_NOSIGNAL) == (ssize_t)sizeof(m) ? 0 : -errno;
+	close(opened.fd);
+	return r;
+}
+
 /* Answer questions until nobody is left to ask. */
 static void serve(struct self *s)
 {
@@ -104,6 +140,10 @@ static void serve(struct self *s)
 				return;
 			break;
 		}
+		case HELPER_SOCKET:
+			if (socket_pass(s, m.index) < 0)
+				return;
+			break;
 		default:
 			return;
 		}
@@ -135,6 +175,8 @@ static void child(int fd, const struct helper_options *o)
 	int r;
 
 	snprintf(s.bus, sizeof(s.bus), "%s", o->bus);
+	if (o->packets)
+		s.packets = *o->packets;
 	prctl(PR_SET_NAME, "ncp-helper", 0, 0, 0);
 	if (o->argv0 && o->argv_len) {
 		memset(o->argv0, 0, o->argv_len);
@@ -147,9 +189,9 @@ static void child(int fd, const struct helper_options *o)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	r = descriptors_keep(&s);
 	if (r == 0)
-		r = privs_drop(o->who, geteuid(), 1ull << CAP_NET_RAW);
+		r = privs_drop(o->who, geteuid(), s.packets.n ? 1ull << CAP_NET_RAW : 0);
 	if (r == 0)
-		r = privs_confine(PRIVS_HELPER, -1, NULL);
+		r = privs_confine(s.packets.n ? PRIVS_HELPER_SOCKETS : PRIVS_HELPER, -1, NULL);
 	if (answer(&s, HELPER_READY, r) == 0 && r == 0)
 		serve(&s);
 	if (s.registry)
@@ -159,40 +201,63 @@ static void child(int fd, const struct helper_options *o)
 
 /* --- the capturing process's side ----------------------------------------------------------- */
 
-static int ask(struct helper *h, enum helper_kind kind, dev_t dev, ino_t ino, int flags)
+static int ask(struct helper *h, const struct helper_message *m, int flags)
 {
-	const struct helper_message m = { .kind = kind, .dev = dev, .ino = ino };
 	ssize_t n;
 
 	if (h->fd < 0)
 		return -EPIPE;
 	do
-		n = send(h->fd, &m, sizeof(m), MSG_NOSIGNAL | flags);
+		n = send(h->fd, m, sizeof(*m), MSG_NOSIGNAL | flags);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : 0;
 }
 
-/* The result of an answer of this kind. */
-static int hear(struct helper *h, enum helper_kind kind)
+/* The result of an answer of this kind; all of it in *m, and the descriptor that came with it in
+ * *fd, -1: none. */
+static int hear(struct helper *h, enum helper_kind kind, struct helper_message *m, int *fd)
 {
-	struct helper_message m;
+	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
+	union passed passed;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
+			      .msg_controllen = sizeof(passed.bytes) };
 	ssize_t n;
 
+	*fd = -1;
 	do
-		n = recv(h->fd, &m, sizeof(m), 0);
+		n = recvmsg(h->fd, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n == 0)
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return -EPIPE;
 	if (n < 0)
 		return -errno;
-	return n == (ssize_t)sizeof(m) && m.kind == kind ? m.result : -EPROTO;
+	const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(c), sizeof(int));
+	return n == (ssize_t)sizeof(*m) && m->kind == kind ? m->result : -EPROTO;
+}
+
+/* Ask, and hear the result. */
+static int ask_and_hear(struct helper *h, struct helper_message *m, int *fd)
+{
+	enum helper_kind kind = (enum helper_kind)m->kind;
+
+	pthread_mutex_lock(&h->lock);
+	int r = ask(h, m, 0);
+	if (r == 0)
+		r = hear(h, kind, m, fd);
+	pthread_mutex_unlock(&h->lock);
+	return r;
 }
 
 int helper_fork(struct helper *h, const struct helper_options *o)
 {
-	int pair[2], r;
+	struct helper_message ready;
+	int pair[2], r, none;
 
 	*h = (struct helper){ .fd = -1 };
+	pthread_mutex_init(&h->lock, NULL);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	h->pid = fork();
@@ -208,7 +273,7 @@ int helper_fork(struct helper *h, const struct helper_options *o)
 	}
 	close(pair[1]);
 	h->fd = pair[0];
-	r = hear(h, HELPER_READY);
+	r = hear(h, HELPER_READY, &ready, &none);
 	if (r < 0)
 		helper_close(h);
 	return r;
@@ -216,19 +281,43 @@ int helper_fork(struct helper *h, const struct helper_options *o)
 
 int helper_bus(struct helper *h, dev_t dev, ino_t ino)
 {
-	return ask(h, HELPER_BUS, dev, ino, 0);
+	const struct helper_message m = { .kind = HELPER_BUS, .dev = dev, .ino = ino };
+
+	return ask(h, &m, 0);
 }
 
 void helper_reap(struct helper *h)
 {
-	(void)ask(h, HELPER_REAP, 0, 0, MSG_DONTWAIT);
+	const struct helper_message m = { .kind = HELPER_REAP };
+
+	if (pthread_mutex_trylock(&h->lock))
+		return;
+	(void)ask(h, &m, MSG_DONTWAIT);
+	pthread_mutex_unlock(&h->lock);
 }
 
 int helper_unlink(struct helper *h)
 {
-	int r = ask(h, HELPER_UNLINK, 0, 0, 0);
+	struct helper_message m = { .kind = HELPER_UNLINK };
+	int none;
 
-	return r < 0 ? r : hear(h, HELPER_UNLINK);
+	return ask_and_hear(h, &m, &none);
+}
+
+int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)
+{
+	struct helper_message m = { .kind = HELPER_SOCKET, .index = index };
+	int fd = -1, r = ask_and_hear(h, &m, &fd);
+
+	if (r == 0 && fd < 0)
+		r = -EPROTO;
+	if (r < 0 && fd >= 0)
+		close(fd);
+	*s = (struct packet_socket){ .fd = r < 0 ? -1 : fd,
+				     .ifindex = m.ifindex,
+				     .block_len = m.block_len,
+				     .n_blocks = m.n_blocks };
+	return r;
 }
 
 void helper_close(struct helper *h)
@@ -237,6 +326,7 @@ void helper_close(struct helper *h)
 		return;
 	close(h->fd);
 	h->fd = -1;
+	pthread_mutex_destroy(&h->lock);
 	while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

@@ -3,25 +3,29 @@
 #ifndef HELPER_H
 #define HELPER_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "producer/packet_socket.h"
 #include "producer/privs.h"
 
 /*
  * The capturing process gives up every right before its first frame.  What still needs one later is
  * done by a process forked before the bus was locked (an OFD lock survives a fork: a helper that
  * outlived its parent would hold the bus), called ncp-helper.  It stays the user who owns the names,
- * keeps CAP_NET_RAW and no other capability, reads no packet, ignores SIGINT, SIGTERM and SIGHUP
- * (they hit the whole process group), and ends when the other end of its socket is closed, however
- * that came.
+ * keeps CAP_NET_RAW if there are interfaces and no other capability, reads no packet, ignores
+ * SIGINT, SIGTERM and SIGHUP (they hit the whole process group), and ends when the other end of its
+ * socket is closed, however that came.
  *
  * It believes one thing from the capturing process, told before that dropped its rights: which
- * inode the bus has.  From then on all it can be asked for is what it would do anyway.
+ * inode the bus has.  From then on all it can be asked for is what it would do anyway, and packet
+ * sockets on the interfaces that were named at the start: a member of a fanout group cannot be bound
+ * again when its interface comes back.
  *
- * Messages are struct helper_message over a SOCK_SEQPACKET pair.  One thread, one question at a
- * time.
+ * Messages are struct helper_message over a SOCK_SEQPACKET pair.  One question at a time, under a
+ * lock: any thread may ask.
  */
 
 enum helper_kind {
@@ -29,17 +33,23 @@ enum helper_kind {
 	HELPER_BUS,	  /* dev, ino: the segment that was opened.  Accepted once; no answer */
 	HELPER_REAP,	  /* remove dead clients' lines, a bounded number.  No answer */
 	HELPER_UNLINK,	  /* the bus has ended: remove its names.  Answer: result */
+	HELPER_SOCKET,	  /* a socket on interface index.  Answer: result, and with 0 the rest of
+			   * struct packet_socket, with the descriptor by SCM_RIGHTS */
 };
 
 struct helper_message {
 	uint32_t kind; /* enum helper_kind */
 	int32_t result;
 	uint64_t dev, ino;
+	uint32_t index; /* of helper_options.packets */
+	int32_t ifindex;
+	uint32_t block_len, n_blocks;
 };
 
 struct helper {
 	int fd; /* -1: none */
 	pid_t pid;
+	pthread_mutex_t lock; /* one question at a time */
 };
 
 /* What the helper is forked with. */
@@ -47,6 +57,7 @@ struct helper_options {
 	int dirfd;	 /* the busses' directory */
 	const char *bus; /* its name */
 	const struct privs_who *who;
+	const struct packet_list *packets; /* the interfaces that may be opened again; NULL: none */
 	char *argv0; /* the program's arguments as one piece of memory, of argv_len bytes: what ps */
 	size_t argv_len; /* shows.  NULL: leave them */
 };
@@ -65,6 +76,17 @@ int helper_bus(struct helper *h, dev_t dev, ino_t ino) __attribute__((warn_unuse
 
 /* helper_reap - have dead clients' lines removed.  Never blocks; a busy helper is not asked. */
 void helper_reap(struct helper *h);
+
+/*
+ * helper_socket - have a packet socket opened, as packets->want[index] says, and wait for it.
+ *
+ *   s  filled in on 0; the descriptor is the caller's then
+ *
+ * Any thread.  Returns 0; as packet_socket_open(); -EINVAL (no such index); -EPIPE (the helper is
+ * gone); -EPROTO.
+ */
+int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)
+	__attribute__((warn_unused_result));
 
 /*
  * helper_unlink - have the names of the bus removed, and wait for the answer.

@@ -2,8 +2,8 @@
 /* main.c - ncp-producer: from the command line to a capturing process without rights, and its end. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@
 #include "producer/options.h"
 #include "producer/privs.h"
 #include "producer/size.h"
-#include "producer/source.h"
+#include "producer/sources.h"
 #include "producer/status.h"
 #include "producer/worker.h"
 #include "util/message.h"
@@ -34,7 +34,7 @@
 struct producer {
 	struct producer_options o;
 	struct privs_who who;
-	struct source *src;
+	struct sources sources;
 	struct helper helper;
 	int dirfd;
 	int signal_fd;
@@ -173,17 +173,6 @@ static int bus_refused(const struct producer *p, int r, const char *why)
 	}
 }
 
-/* The longest frame that the source can deliver, as far as it knows. */
-static uint32_t largest_caplen(const struct producer *p)
-{
-	struct ncpi_interface_desc d;
-	uint32_t largest = 0;
-
-	for (uint32_t i = 0; p->o.ops->interface(p->src, i, &d) == 1; i++)
-		largest = d.snaplen > largest ? d.snaplen : largest;
-	return largest ? largest : p->o.src.snaplen;
-}
-
 static int bus_take(struct producer *p)
 {
 	const struct producer_options *o = &p->o;
@@ -194,17 +183,19 @@ static int bus_take(struct producer *p)
 	if (r < 0)
 		return message_error(EXIT_FAILED, "directory of the busses", ncp_strerror(r), NULL);
 	/* Before anything is replaced by a ring that cannot be used. */
-	uint64_t least = ncpi_writer_least_ring(1, largest_caplen(p));
+	uint32_t largest = sources_largest(&p->sources, o->src.snaplen);
+	uint64_t least = size_round_up(ncpi_writer_least_ring(p->sources.n, largest));
 	if (o->ring_size && o->ring_size < least)
-		return message_error(EXIT_FAILED, "ring size",
-				     MESSAGE_TEXT("%llu bytes are too few for frames of up to %u",
-						  (unsigned long long)o->ring_size,
-						  largest_caplen(p)),
+		return message_error(EXIT_USAGE, "ring size",
+				     MESSAGE_TEXT("%llu bytes are too few for frames of up to %u%s",
+						  (unsigned long long)o->ring_size, largest,
+						  p->sources.n > 1 ? " and so many workers" : ""),
 				     MESSAGE_TEXT("give -m %lluK or more, or a snaplen with -s",
-						  (unsigned long long)size_round_up(least) >> 10));
+						  (unsigned long long)least >> 10));
+	uint64_t otherwise = size_default(&room);
 	const struct ncpi_geometry geo = {
 		.ring_size = o->ring_size,
-		.size_default = size_default(&room),
+		.size_default = otherwise < least ? least : otherwise,
 		.n_reliable = (uint32_t)o->max_reliable,
 		.snaplen = o->src.snaplen,
 		.reliable = o->reliable,
@@ -216,10 +207,18 @@ static int bus_take(struct producer *p)
 	return r < 0 ? bus_refused(p, r, why) : EXIT_DONE;
 }
 
+/* A source's interface is back: the helper has the right to open a socket on it. */
+static int packet_again(void *arg, uint32_t i, struct packet_socket *s)
+{
+	struct producer *p = arg;
+
+	return helper_socket(&p->helper, i, s);
+}
+
 /* Everything that needs rights, then none are left. */
 static int acquire(struct producer *p)
 {
-	const struct producer_options *o = &p->o;
+	struct producer_options *o = &p->o;
 	char why[PRIVS_WHY_CAP > SOURCE_WHY_CAP ? PRIVS_WHY_CAP : SOURCE_WHY_CAP] = "";
 	int r = privs_find(o->user, o->group, o->bus, &p->who, why);
 
@@ -239,7 +238,7 @@ static int acquire(struct producer *p)
 	if (p->dirfd < 0)
 		return message_error(EXIT_FAILED, "directory of the busses",
 				     ncp_strerror(p->dirfd), "give another with --dir");
-	r = o->ops->open(&p->src, o->spec, &o->src, why);
+	r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why);
 	if (r < 0)
 		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	remarks(p);
@@ -250,12 +249,15 @@ static int acquire(struct producer *p)
 		.dirfd = p->dirfd,
 		.bus = o->bus,
 		.who = &p->who,
+		.packets = &p->sources.packets,
 		.argv0 = p->argv0,
 		.argv_len = p->argv_len,
 	};
 	r = helper_fork(&p->helper, &helper);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
+	o->src.packet_again = packet_again;
+	o->src.packet_again_arg = p;
 	int status = bus_take(p);
 	if (status != EXIT_DONE)
 		return status;
@@ -264,10 +266,34 @@ static int acquire(struct producer *p)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
 	r = privs_drop(&p->who, p->who.uid, 0);
 	if (r == 0)
-		r = privs_confine(PRIVS_CAPTURE, p->bus.registry_fd, o->ops->syscalls);
+		r = privs_confine(PRIVS_CAPTURE, p->bus.registry_fd, p->sources.syscalls);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "giving up rights", ncp_strerror(r), NULL);
 	return EXIT_DONE;
+}
+
+/*
+ * A processor for each worker, in turn, of those that we may run on; none for a single one, which
+ * the scheduler moves out of others' way.  With --fanout cpu the kernel gives processor i's frames
+ * to member i of the group, modulo its size: each interface begins with the first again.
+ */
+static void workers_add(struct producer *p)
+{
+	const struct source_options *o = &p->o.src;
+	cpu_set_t set;
+	int cpu[CPU_SETSIZE], n = 0;
+
+	if (o->workers > 1 && sched_getaffinity(0, sizeof(set), &set) == 0)
+		for (int i = 0; i < CPU_SETSIZE; i++)
+			if (CPU_ISSET(i, &set))
+				cpu[n++] = i;
+	for (uint32_t i = 0; i < p->sources.n; i++) {
+		const struct sources_member *m = &p->sources.member[i];
+		uint32_t k = o->fanout == packet_fanout_flags("cpu") ? m->number : i;
+
+		worker_add(&p->capture, m->src, m->group, n ? cpu[k % (uint32_t)n] : -1);
+		p->status.worker_source[i] = m->text;
+	}
 }
 
 /* The bus can be attached at the end of this; nothing is captured yet. */
@@ -275,8 +301,8 @@ static int announce(struct producer *p)
 {
 	const struct producer_options *o = &p->o;
 	const struct ncpi_writer_options wo = {
-		.n_workers = 1,
-		.largest_caplen = largest_caplen(p),
+		.n_workers = p->sources.n,
+		.largest_caplen = sources_largest(&p->sources, o->src.snaplen),
 		.retire_ms = o->src.retire_ms,
 		.reliable_timeout_ms = (uint32_t)o->reliable_timeout_ms,
 		.snaplen = o->src.snaplen,
@@ -295,16 +321,17 @@ static int announce(struct producer *p)
 	if (r < 0)
 		return message_error(EXIT_FAILED, what, ncp_strerror(r), NULL);
 	p->capture.drain = o->reliable;
-	struct worker *w = worker_add(&p->capture, p->src);
-	if (worker_learn(w) < 0)
-		return say(EXIT_FAILED, w->why);
+	workers_add(p);
+	for (uint32_t i = 0; i < p->capture.n_workers; i++)
+		if (worker_learn(&p->capture.worker[i]) < 0)
+			return say(EXIT_FAILED, p->capture.worker[i].why);
 	if (o->wait_clients)
 		ncpi_writer_state(p->writer, NCP_STARTING, NCP_REASON_WAITING);
-	p->status = (struct status){ .json = o->json ? p->json_file ? p->json_file : stderr : NULL,
-				     .source = o->source,
-				     .bus = &p->bus,
-				     .writer = p->writer,
-				     .n_workers = wo.n_workers };
+	p->status.json = o->json ? p->json_file ? p->json_file : stderr : NULL;
+	p->status.source = o->source;
+	p->status.bus = &p->bus;
+	p->status.writer = p->writer;
+	p->status.n_workers = wo.n_workers;
 	status_begin(&p->status, &p->who);
 	return EXIT_DONE;
 }
@@ -323,15 +350,21 @@ static bool clients_are_there(const struct producer *p)
 
 static int begin(struct producer *p)
 {
-	int r = p->o.ops->start(p->src);
+	struct source *failed;
+	int r = sources_start(&p->sources, &failed);
 
 	if (r < 0)
-		return say(EXIT_FAILED, p->src->why);
+		return say(EXIT_FAILED, failed->why);
+	/* All filters are in force: what comes from here on goes to one of the workers. */
 	ncpi_writer_state(p->writer, NCP_LIVE, NCP_REASON_NONE);
-	r = worker_start(&p->capture.worker[0]);
-	if (r < 0)
-		return message_error(EXIT_FAILED, "thread", ncp_strerror(r), NULL);
 	p->started = true;
+	for (uint32_t i = 0; i < p->capture.n_workers; i++) {
+		r = worker_start(&p->capture.worker[i]);
+		if (r < 0) {
+			capture_order(&p->capture, CAPTURE_STOP);
+			return message_error(EXIT_FAILED, "thread", ncp_strerror(r), NULL);
+		}
+	}
 	return EXIT_DONE;
 }
 
@@ -351,6 +384,13 @@ static void signals_read(struct producer *p, uint64_t *give_up_at)
 	}
 }
 
+/* One that failed, or that took the last of -c's frames, ends all; one that is exhausted does not. */
+static bool one_ends_all(const struct producer *p)
+{
+	return p->started && (capture_end(&p->capture, WORKER_FAILED) ||
+			      capture_end(&p->capture, WORKER_COUNTED));
+}
+
 static int supervise(struct producer *p)
 {
 	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
@@ -367,6 +407,8 @@ static int supervise(struct producer *p)
 		}
 		if (p->started ? capture_ended(&p->capture) : p->signal != 0)
 			return EXIT_DONE;
+		if (one_ends_all(p))
+			capture_order(&p->capture, CAPTURE_STOP);
 
 		uint64_t now = ncpi_now_monotonic();
 		if (now >= give_up_at) {
@@ -403,20 +445,22 @@ struct ending {
 static struct ending ending_of(const struct producer *p, int status)
 {
 	const struct producer_options *o = &p->o;
-	const struct worker *w = &p->capture.worker[0];
 	/* A live source that stops comes again and goes on; any other has said what it had. */
-	struct ending e = { .state = o->ops->live ? NCP_STOPPED : NCP_ENDED,
+	struct ending e = { .state = sources_live(&p->sources) ? NCP_STOPPED : NCP_ENDED,
 			    .reason = NCP_REASON_SIGNAL,
 			    .status = status };
-	uint32_t end = p->started ? w->end : WORKER_STOPPED;
+	bool stopped = !p->started || capture_end(&p->capture, WORKER_STOPPED);
 
-	if (status != EXIT_DONE || end == WORKER_FAILED) {
+	if (status != EXIT_DONE || capture_end(&p->capture, WORKER_FAILED)) {
 		e.reason = NCP_REASON_SOURCE_ERROR;
 		if (!p->started && p->bus.how != NCPI_BUS_CONTINUED)
 			e.state = NCP_ENDED; /* it never lived */
-	} else if (end == WORKER_EXHAUSTED || end == WORKER_COUNTED) {
+	} else if (capture_end(&p->capture, WORKER_COUNTED)) {
 		e.state = NCP_ENDED;
-		e.reason = end == WORKER_COUNTED ? NCP_REASON_COUNT : NCP_REASON_EXHAUSTED;
+		e.reason = NCP_REASON_COUNT;
+	} else if (!stopped) {
+		e.state = NCP_ENDED;
+		e.reason = NCP_REASON_EXHAUSTED;
 	} else if (p->signal == SIGINT && !o->keep) {
 		e.state = NCP_ENDED; /* a person at a terminal is done with it */
 	}
@@ -442,7 +486,6 @@ static bool names_remove(struct producer *p)
 /* End in order what was announced.  status: what went wrong so far. */
 static int conclude(struct producer *p, int status)
 {
-	const struct worker *w = &p->capture.worker[0];
 	struct status_last last;
 	bool removed = false;
 
@@ -452,8 +495,9 @@ static int conclude(struct producer *p, int status)
 	status_read(&p->status, &last);
 	ncpi_writer_close(p->writer, e.state, e.reason);
 	p->writer = NULL;
-	if (p->started && w->end == WORKER_FAILED)
-		e.status = say(EXIT_FAILED, w->why);
+	const struct worker *failed = capture_end(&p->capture, WORKER_FAILED);
+	if (failed)
+		e.status = say(EXIT_FAILED, failed->why);
 	if (e.unlink) {
 		removed = names_remove(p);
 		if (!removed)
@@ -487,8 +531,7 @@ static int run(struct producer *p)
 		capture_fini(&p->capture);
 	ncpi_bus_close(&p->bus);
 	helper_close(&p->helper);
-	if (p->src)
-		p->o.ops->close(p->src);
+	sources_close(&p->sources);
 	if (p->signal_fd >= 0)
 		close(p->signal_fd);
 	if (p->dirfd >= 0)

@@ -24,13 +24,27 @@
 /* What the table's rows fill in before it is checked as a whole. */
 struct given {
 	struct producer_options *o;
-	const char *interface, *filter_file, *from, *to;
+	const char *interface[NCPI_WORKERS], *filter_file, *from, *to;
 	unsigned n_interfaces;
-	uint64_t ring_size, history_ns, rate_bps, snaplen, batch, retire_ms;
+	uint64_t ring_size, history_ns, rate_bps, snaplen, batch, retire_ms, workers;
+	int fanout; /* PACKET_NO_FANOUT: not given */
 	bool no_promiscuous;
 };
 
 /* --- pure parts ----------------------------------------------------------------------------- */
+
+char *options_source_cut(char *list)
+{
+	const char *spec;
+	const struct source_ops *ops = source_find(list, &spec);
+	char *comma = strchr(list, ',');
+
+	/* An unknown word before a colon is said to be that, whatever follows. */
+	if (!comma || (ops && ops != &source_afpacket))
+		return NULL;
+	*comma = '\0';
+	return comma + 1;
+}
 
 int options_speed(const char *text, double *times, double *pps)
 {
@@ -97,10 +111,21 @@ static int take_interface(void *target, const char *arg, const char **why)
 {
 	struct given *g = target;
 
-	(void)why;
-	g->interface = arg;
-	g->n_interfaces++;
+	if (g->n_interfaces == NCPI_WORKERS) {
+		*why = "too many";
+		return -EINVAL;
+	}
+	g->interface[g->n_interfaces++] = arg;
 	return 0;
+}
+
+static int take_fanout(void *target, const char *arg, const char **why)
+{
+	int *fanout = target;
+
+	*fanout = packet_fanout_flags(arg);
+	*why = "none of hash, cpu, lb, qm";
+	return *fanout == PACKET_NO_FANOUT ? -EINVAL : 0;
 }
 
 static int take_direction(void *target, const char *arg, const char **why)
@@ -164,21 +189,95 @@ static enum options_result bad(const char *what, const char *why, const char *to
 	return OPTIONS_BAD;
 }
 
+/* One SOURCE more. */
+static enum options_result add_source(struct producer_options *o, const char *text)
+{
+	struct source_arg *arg = &o->arg[o->n_args];
+
+	if (o->n_args == NCPI_WORKERS)
+		return bad("SOURCE", MESSAGE_TEXT("more than %u", NCPI_WORKERS),
+			   "use several busses");
+	*arg = (struct source_arg){ .text = text };
+	arg->ops = source_find(text, &arg->spec);
+	if (!*text)
+		return bad("SOURCE", "an empty name in the list", "leave out what is between the commas");
+	if (!arg->ops)
+		return bad(MESSAGE_TEXT("source %s", text), "no such kind of source",
+			   "ncp-producer --help lists them");
+	for (uint32_t i = 0; i < o->n_args; i++)
+		if (o->arg[i].ops == arg->ops && arg->ops == &source_afpacket &&
+		    strcmp(o->arg[i].spec, arg->spec) == 0)
+			return bad(MESSAGE_TEXT("source %s", text),
+				   "given twice: each of its frames would be published twice",
+				   "give it once");
+	o->n_args++;
+	return OPTIONS_RUN;
+}
+
+/* The sources as one text, for messages. */
+static char *sources_join(const struct given *g)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	for (unsigned i = 0; i < g->n_interfaces; i++)
+		fprintf(f, "%s%s", i ? "," : "", g->interface[i]);
+	if (fclose(f) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 static enum options_result settle_source(struct given *g, char **argv, int n_words)
 {
 	struct producer_options *o = g->o;
 
-	if (g->n_interfaces > 1)
-		return bad("-i", "several sources in one bus are not supported",
-			   "give one, or start one producer for each");
-	o->source = g->interface ? g->interface : n_words ? argv[1] : NULL;
-	if (!o->source)
+	if (!g->n_interfaces && n_words)
+		g->interface[g->n_interfaces++] = argv[1];
+	if (!g->n_interfaces)
 		return bad("SOURCE", "not given",
 			   "name an interface, or see ncp-producer --help for the others");
-	o->ops = source_find(o->source, &o->spec);
-	if (!o->ops)
-		return bad(MESSAGE_TEXT("source %s", o->source), "no such kind of source",
-			   "ncp-producer --help lists them");
+	o->source = sources_join(g);
+	for (unsigned i = 0; i < g->n_interfaces; i++) {
+		char *piece = o->pieces[i] = strdup(g->interface[i]);
+
+		if (!piece || !o->source)
+			return bad("SOURCE", "no memory", NULL);
+		while (piece) {
+			char *next = options_source_cut(piece);
+			enum options_result r = add_source(o, piece);
+
+			if (r != OPTIONS_RUN)
+				return r;
+			piece = next;
+		}
+	}
+	return OPTIONS_RUN;
+}
+
+static enum options_result settle_workers(struct given *g)
+{
+	struct producer_options *o = g->o;
+
+	o->src.workers = (uint32_t)g->workers;
+	o->src.fanout = g->fanout == PACKET_NO_FANOUT ? packet_fanout_flags("hash") : g->fanout;
+	if (g->workers == 1 && g->fanout != PACKET_NO_FANOUT)
+		return bad("--fanout", "only with several workers", "give --workers 2 or more, too");
+	for (uint32_t i = 0; g->workers > 1 && i < o->n_args; i++)
+		if (!o->arg[i].ops->member)
+			return bad("--workers",
+				   MESSAGE_TEXT("source %s: its frames come one after the other",
+						o->arg[i].text),
+				   "leave it out, or give interfaces only");
+	if (o->n_args * g->workers > NCPI_WORKERS)
+		return bad("--workers",
+			   MESSAGE_TEXT("%u sources with %u workers each are more than %u threads",
+					o->n_args, o->src.workers, NCPI_WORKERS),
+			   "ask for fewer");
 	return OPTIONS_RUN;
 }
 
@@ -215,8 +314,10 @@ static enum options_result settle_bus(struct given *g, const char *name)
 	struct producer_options *o = g->o;
 	bool named = name != NULL;
 
+	if (!name && o->n_args > 1)
+		return bad("bus", "several sources have no name of their own", "give one with -b");
 	if (!name)
-		name = strcmp(o->ops->kind, "afpacket") == 0 ? o->spec : o->ops->kind;
+		name = o->arg->ops == &source_afpacket ? o->arg->spec : o->arg->ops->kind;
 	if (ncpi_name_check(name) < 0)
 		return bad(MESSAGE_TEXT("bus %s", name),
 			   named ? ncp_strerror(NCP_ENAME) : "the interface's name is no bus name",
@@ -249,10 +350,13 @@ static enum options_result settle_size(struct given *g)
 static enum options_result settle(struct given *g, const char *bus, char **argv, int n_words)
 {
 	struct producer_options *o = g->o;
+	const bool by_option = g->n_interfaces;
 	enum options_result r = settle_source(g, argv, n_words);
 
 	if (r == OPTIONS_RUN)
-		r = settle_filter(g, argv + 1 + (g->interface == NULL));
+		r = settle_filter(g, argv + 1 + !by_option);
+	if (r == OPTIONS_RUN)
+		r = settle_workers(g);
 	if (r == OPTIONS_RUN)
 		r = settle_bus(g, bus);
 	if (r == OPTIONS_RUN)
@@ -302,7 +406,8 @@ static bool json_first(char **argv)
 
 enum options_result producer_options_read(int argc, char **argv, struct producer_options *o)
 {
-	struct given g = { .o = o, .batch = BATCH_DEFAULT, .retire_ms = RETIRE_MS_DEFAULT };
+	struct given g = { .o = o, .batch = BATCH_DEFAULT, .retire_ms = RETIRE_MS_DEFAULT,
+			   .workers = 1, .fanout = PACKET_NO_FANOUT };
 	const char *bus = NULL;
 	int n_words;
 
@@ -312,7 +417,7 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 	const struct option_row rows[] = {
 		{ .help = "What to capture" },
 		{ "interface", 'i', OPTION_CALL, &g, "SOURCE", .call = take_interface,
-		  .help = "the source; all words are the filter then" },
+		  .help = "a source, once or more; all words are the filter then" },
 		{ NULL, 'F', OPTION_STRING, &g.filter_file, "FILE",
 		  .help = "read the filter expression from a file" },
 		{ "from", 0, OPTION_CALL, &g.from, "IP", .call = take_address,
@@ -330,6 +435,12 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		{ "kernel-buffer", 'B', OPTION_SIZE, &o->src.kernel_buffer, "SIZE", .unit = 1024,
 		  .min = 65536, .max = UINT64_C(1) << 40,
 		  .help = "the kernel's own ring; a bare number is KiB" },
+		{ "workers", 0, OPTION_U64, &g.workers, "N", .min = 1, .max = NCPI_WORKERS,
+		  .help = "share each interface's frames among N threads; 1" },
+		{ "fanout", 0, OPTION_CALL, &g.fanout, "hash|cpu|lb|qm", .call = take_fanout,
+		  .help = "how: by flow (default), by receiving processor, in turn, by queue" },
+		{ "wait", 0, OPTION_FLAG, &o->src.wait,
+		  .help = "wait for an interface that is not there" },
 		{ "speed", 0, OPTION_CALL, &o->src, "max|X|PPSpps", .call = take_speed,
 		  .help = "file: as fast as it goes (default), X times the original pace, or so "
 			  "many frames a second" },
@@ -384,8 +495,8 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 	const struct options table = {
 		.program = "ncp-producer",
 		.version = NCP_VERSION,
-		.usage = "[options] SOURCE [filter expression]\n"
-			 "[options] -i SOURCE [filter expression]\n"
+		.usage = "[options] SOURCE[,SOURCE...] [filter expression]\n"
+			 "[options] -i SOURCE [-i SOURCE...] [filter expression]\n"
 			 "-D | --remove BUS",
 		.purpose = about,
 		.rows = rows,
@@ -402,5 +513,10 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 void producer_options_free(struct producer_options *o)
 {
 	free(o->filter);
-	o->filter = NULL;
+	free(o->source);
+	o->filter = o->source = NULL;
+	for (unsigned i = 0; i < NCPI_WORKERS; i++) {
+		free(o->pieces[i]);
+		o->pieces[i] = NULL;
+	}
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "libncpbus/segment.h"
-#include "producer/source.h"
+#include "producer/sources.h"
 #include "util/options.h"
 
 /* What a command line asks for. */
@@ -17,9 +17,9 @@ struct producer_options {
 	bool list_interfaces;
 	const char *remove; /* a bus, or NULL */
 
-	const char *source; /* as given */
-	const struct source_ops *ops;
-	const char *spec;
+	char *source; /* all of them, as given */
+	struct source_arg arg[NCPI_WORKERS];
+	uint32_t n_args;
 	struct source_options src;
 
 	char bus[NCPI_NAME_CAP];
@@ -37,6 +37,7 @@ struct producer_options {
 	const char *json_file; /* NULL: stderr */
 
 	char *filter; /* src.filter's memory */
+	char *pieces[NCPI_WORKERS]; /* arg's */
 };
 
 /*
@@ -55,6 +56,9 @@ void producer_options_free(struct producer_options *o);
 /*
  * The pure parts.
  *
+ * options_source_cut - cut the first SOURCE off a list "eth0,eth1": its comma becomes the end.
+ *                      What takes commas itself (file:, synth:) goes to the end of the text.
+ *                      Returns what follows, NULL if that was all.
  * options_speed - "max", "2" or "0.5" (times the original pace), "1000pps" or "1000 pps".
  * options_filter_clean - make comments ('#' to the end of the line) and line ends blanks, as
  *                        tcpdump does with a -F file.
@@ -63,6 +67,7 @@ void producer_options_free(struct producer_options *o);
  */
 int options_speed(const char *text, double *times, double *pps)
 	__attribute__((warn_unused_result));
+char *options_source_cut(char *list);
 void options_filter_clean(char *text);
 char *options_filter_join(const char *const *words, const char *from, const char *to);
 

@@ -15,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -282,6 +284,11 @@ static const int calls_helper[] = {
 	SCMP_SYS(getdents64), SCMP_SYS(unlinkat), END,
 };
 
+/* A packet socket, bound and in its group. */
+static const int calls_sockets[] = {
+	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), END,
+};
+
 #ifdef NCP_SANITIZED
 /* What the sanitizers' runtimes use for reports and for the search for leaks at exit. */
 static const int calls_sanitizer[] = {
@@ -346,7 +353,15 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 				     SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
 					     (uint64_t)registry_fd),
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX & ~harmless, 0));
-	if (r == 0 && role == PRIVS_HELPER) /* the registry, in order to remove what is in it */
+	if (r == 0 && role == PRIVS_CAPTURE) /* a worker, on a processor of its own */
+		r = allow_if(ctx, SCMP_SYS(sched_setaffinity), 0, UINT32_MAX, 0);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow_if(ctx, SCMP_SYS(socket), 0, UINT32_MAX, AF_PACKET);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFINDEX);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFFLAGS);
+	if (r == 0 && role != PRIVS_CAPTURE) /* the registry, in order to remove what is in it */
 		r = allow_if(ctx, SCMP_SYS(openat), 2, UINT32_MAX & ~harmless, 0);
 	return r;
 }
@@ -373,6 +388,8 @@ int privs_confine(enum privs_role role, int registry_fd, const int *more)
 		r = allow(ctx, calls_libc);
 	if (r == 0)
 		r = allow(ctx, role == PRIVS_CAPTURE ? calls_capture : calls_helper);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow(ctx, calls_sockets);
 	if (r == 0)
 		r = allow(ctx, more);
 	if (r == 0)

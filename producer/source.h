@@ -12,7 +12,10 @@
 
 #define SOURCE_WHY_CAP 256
 
-/* What every source may need to know; options.c fills it. */
+struct packet_list;
+struct packet_socket;
+
+/* What every source may need to know; options.c fills it, sources.c what is below the line. */
 struct source_options {
 	const char *filter;	/* pcap-filter(7) text, or NULL; compiled per link type */
 	uint32_t snaplen;	/* 1..262144 */
@@ -25,6 +28,16 @@ struct source_options {
 	double speed;		/* file: 0 = as fast as it goes, else times the original's pace */
 	double speed_pps;	/* file: 0, or frames a second */
 	uint64_t loop;		/* file: times to play it, 0 = without end */
+	uint32_t workers;	/* threads for each source, 1..NCPI_WORKERS */
+	int fanout;		/* of packet_socket.h: how they share an interface's frames */
+	bool wait;		/* an interface that is not there is waited for */
+
+	/* What packet sockets are opened with: those of a source that wants any are added to it. */
+	struct packet_list *packets;
+	/* Have the helper open another one, like those of packets->want[i]; any thread.
+	 * As packet_socket_open(); -EPIPE: nobody is there to do it.  Set before start. */
+	int (*packet_again)(void *arg, uint32_t i, struct packet_socket *s);
+	void *packet_again_arg;
 };
 
 /* Frames taken from a source: a loan, to be given back before the next is taken. */
@@ -74,8 +87,17 @@ struct source_ops {
 	int (*open)(struct source **src, const char *spec, const struct source_options *o,
 		    char *why);
 
+	/*
+	 * member - another one that shares what the first delivers, for another thread.
+	 *
+	 *   first  open, not started
+	 *
+	 * Returns as open.  NULL: frames of this kind come one after the other.
+	 */
+	int (*member)(struct source **src, const struct source *first, char *why);
+
 	/* interface - describe interface i (0, 1, ...) known so far.  A file may come to know more
-	 * of them as it is read.  Returns 1, 0 (no such, yet). */
+	 * of them as it is read, and an interface may not be there yet.  Returns 1, 0 (no such, yet). */
 	int (*interface)(struct source *src, uint32_t i, struct ncpi_interface_desc *d);
 
 	/* start - the filter is in force, frames begin to be taken.  After rights were dropped. */

@@ -13,54 +13,40 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
-#include <linux/filter.h>
-#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/order.h"
+#include "libncpbus/stamp.h"
 #include "producer/compile.h"
+#include "producer/packet_filter.h"
+#include "producer/packet_socket.h"
 #include "producer/source.h"
 #include "producer/tpacket_block.h"
-
-/* Blocks of 1 MiB in rings of 4 to 16 MiB cost the sender least (measured on veth, 64 to 1500 B);
- * blocks of 128 KiB a tenth more.  128 KiB holds a 64 KiB super-frame and its headers. */
-#define RING_DEFAULT (UINT64_C(16) << 20)
-/* A block is handed over after retire_ms even if it is nearly empty, so at any rate a ring is used
- * up after n_blocks * retire_ms, however large it is.  So long must a capture thread be able not to
- * run (a busy machine, a slow reliable client, an interface that came up and is asked only each
- * 100 ms): blocks are made smaller for it. */
-#define PATIENCE_MS 300u
-#define BLOCK_MOST (1u << 20)
-#define BLOCK_LEAST (1u << 17)
-#define BLOCKS_LEAST 2u
-/* The kernel's limit on a filter's instructions. */
-#define FILTER_MOST BPF_MAXINSNS
-
-#define LINKTYPE_ETHERNET 1
-#define LINKTYPE_RAW 101
 
 /* Where a VLAN tag stands in an Ethernet frame: behind both addresses. */
 #define VLAN_OFF 12u
 #define VLAN_LEN 4u
+
+/* LINKTYPE_ of an interface that was never there. */
+#define LINKTYPE_UNKNOWN UINT32_MAX
 
 struct afpacket {
 	struct source src;
 	char name[IFNAMSIZ];
 	char *filter_text;
 	const struct source_options *o;
+	uint32_t want; /* which of o->packets: what its sockets are opened with */
 	struct compile_program program; /* whole: packet-type test, filter, snaplen */
 
-	int fd;
-	int ifindex;
+	int ask_fd; /* any socket: the device is asked about through it */
 	uint32_t linktype;
-	bool loopback, paused, stopped;
+	bool loopback, started, stopped;
+	bool paused;	     /* the device may be away: look before the next wait */
+	uint64_t gone_at_ns; /* CLOCK_MONOTONIC: when it was seen that the device is another; 0 */
 
+	struct packet_socket s; /* fd -1: none, until the device is there */
 	uint8_t *ring;
-	size_t ring_len;
-	uint32_t block_len, n_blocks;
-
 	uint32_t block_idx; /* the block that comes next, or is being walked */
 	bool taken;	    /* it is ours */
 	struct tpacket_block block;
@@ -76,167 +62,64 @@ static struct afpacket *of(struct source *src)
 	return (struct afpacket *)(void *)src;
 }
 
-/* LINKTYPE_ of a device, or -1: its frames have no link-layer header that we can tell. */
-static int linktype_of(unsigned short arphrd)
-{
-	switch (arphrd) {
-	case ARPHRD_ETHER:
-	case ARPHRD_LOOPBACK: /* bears Ethernet headers of zeros */
-		return LINKTYPE_ETHERNET;
-	case ARPHRD_NONE: /* tun, WireGuard */
-	case ARPHRD_TUNNEL:
-	case ARPHRD_TUNNEL6:
-	case ARPHRD_SIT:
-	case 519: /* ARPHRD_RAWIP */
-		return LINKTYPE_RAW;
-	case ARPHRD_IEEE80211:
-		return 105;
-	case ARPHRD_IEEE80211_PRISM:
-		return 119;
-	case ARPHRD_IEEE80211_RADIOTAP:
-		return 127;
-	default:
-		return -1;
-	}
-}
-
-/* libpcap's own number for it: raw IP is the one of these that has another there. */
-static int dlt_of(uint32_t linktype)
-{
-	return linktype == LINKTYPE_RAW ? 12 : (int)linktype;
-}
-
 /* Ask the kernel about the device by its name.  0, -errno; -ENODEV: there is none. */
 static int device_ask(const struct afpacket *a, unsigned long request, struct ifreq *r)
 {
 	memset(r, 0, sizeof(*r));
 	memcpy(r->ifr_name, a->name, sizeof(r->ifr_name));
-	return ioctl(a->fd, request, r) < 0 ? -errno : 0;
+	return ioctl(a->ask_fd, request, r) < 0 ? -errno : 0;
 }
 
-/*
- * The filter as the kernel runs it: a test of the packet type where one is needed, then the
- * expression, which returns the snaplen.  Jumps are relative, so what stands behind is not touched.
- *
- * On lo each frame passes twice, out and in: one of them is enough.
- */
-static int program_make(struct afpacket *a, char *why)
+static size_t ring_len(const struct afpacket *a)
 {
-	struct compile_program expr = { 0 };
-	bool only_out = a->o->direction == NCP_OUTBOUND;
-	bool test = a->o->direction || a->loopback;
-	const struct sock_filter everything = BPF_STMT(BPF_RET | BPF_K, a->o->snaplen);
-	const struct sock_filter head[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, only_out ? 1 : 0,
-			 only_out ? 0 : 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-	};
-	const unsigned n_head = test ? 3 : 0;
-
-	if (a->filter_text) {
-		int r = compile_live(a->name, dlt_of(a->linktype), a->o->snaplen, a->filter_text,
-				     &expr, why);
-		if (r < 0)
-			return r;
-	}
-	const unsigned n = n_head + (expr.n ? expr.n : 1);
-	if (n > FILTER_MOST) {
-		compile_free(&expr);
-		snprintf(why, SOURCE_WHY_CAP,
-			 "filter: %u instructions, the kernel takes %u: make it simpler, or filter "
-			 "in the clients",
-			 n, FILTER_MOST);
-		return -EINVAL;
-	}
-	a->program.insns = calloc(n, sizeof(*a->program.insns));
-	if (!a->program.insns) {
-		compile_free(&expr);
-		snprintf(why, SOURCE_WHY_CAP, "filter: out of memory");
-		return -ENOMEM;
-	}
-	a->program.n = n;
-	memcpy(a->program.insns, head, n_head * sizeof(*head));
-	memcpy(a->program.insns + n_head, expr.n ? expr.insns : &everything,
-	       (n - n_head) * sizeof(*head));
-	compile_free(&expr);
-	return 0;
+	return (size_t)a->s.block_len * a->s.n_blocks;
 }
 
-static int filter_set(int fd, struct sock_filter *insns, unsigned n)
+/* PACKET_STATISTICS: the kernel adds drops into tp_packets and zeroes both on every read, so nobody
+ * else may read it. */
+static void statistics_read(struct afpacket *a)
 {
-	const struct sock_fprog p = { .len = (unsigned short)n, .filter = insns };
+	struct tpacket_stats_v3 s;
+	socklen_t len = sizeof(s);
 
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &p, sizeof(p)) < 0 ? -errno : 0;
+	if (a->s.fd < 0 || getsockopt(a->s.fd, SOL_PACKET, PACKET_STATISTICS, &s, &len) < 0)
+		return;
+	a->counted.received += s.tp_packets;
+	a->counted.kernel_drops += s.tp_drops;
+	a->counted.freezes += s.tp_freeze_q_cnt;
+	a->unmarked_drops += s.tp_drops;
 }
 
-static int filter_drop_all(int fd)
+/* Let go of a socket whose ring is empty: what it counted stays. */
+static void socket_leave(struct afpacket *a)
 {
-	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-
-	return filter_set(fd, &none, 1);
+	statistics_read(a);
+	if (a->ring)
+		munmap(a->ring, ring_len(a));
+	if (a->s.fd >= 0)
+		close(a->s.fd);
+	a->s = (struct packet_socket){ .fd = -1 };
+	a->ring = NULL;
+	a->block_idx = 0;
+	a->gone_at_ns = 0;
 }
 
-/* The ring: as many blocks as fit the size asked for, smaller ones if the kernel has no room. */
-static int ring_make(struct afpacket *a)
+/* Begin to use a socket that was opened for us. */
+static int socket_enter(struct afpacket *a, const struct packet_socket *s)
 {
-	uint64_t size = a->o->kernel_buffer ? a->o->kernel_buffer : RING_DEFAULT;
-	uint32_t block = BLOCK_MOST;
-	uint32_t retire_ms = a->o->retire_ms ? a->o->retire_ms : 1;
-	int version = TPACKET_V3;
+	a->s = *s;
+	void *ring = mmap(NULL, ring_len(a), PROT_READ | PROT_WRITE, MAP_SHARED, a->s.fd, 0);
+	int r = ring == MAP_FAILED ? -errno : 0;
 
-	if (setsockopt(a->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0)
-		return -errno;
-	/* A frame as long as the snaplen allows fits a block, with its headers. */
-	while (block > BLOCK_LEAST && block / 2 >= a->o->snaplen + 4096 &&
-	       (size / block < 2 * BLOCKS_LEAST || size / block * retire_ms < PATIENCE_MS))
-		block /= 2;
-	for (;;) {
-		uint64_t n = size / block < BLOCKS_LEAST ? BLOCKS_LEAST : size / block;
-		struct tpacket_req3 req = {
-			.tp_block_size = block,
-			.tp_block_nr = (uint32_t)n,
-			.tp_frame_size = 2048, /* only its alignment matters to V3 */
-			.tp_frame_nr = (uint32_t)n * (block / 2048),
-			.tp_retire_blk_tov = retire_ms,
-		};
-
-		if (n <= UINT32_MAX / (block / 2048) &&
-		    setsockopt(a->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) == 0) {
-			a->block_len = block;
-			a->n_blocks = (uint32_t)n;
-			break;
-		}
-		if (errno != ENOMEM || size <= BLOCKS_LEAST * block)
-			return -errno;
-		size /= 2;
-	}
-	a->ring_len = (size_t)a->block_len * a->n_blocks;
-	a->ring = mmap(NULL, a->ring_len, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
-	if (a->ring == MAP_FAILED) {
-		a->ring = NULL;
-		return -errno;
-	}
+	a->ring = r == 0 ? ring : NULL;
 	/* The helper is forked later: its copy would keep the socket alive when this process dies. */
-	return madvise(a->ring, a->ring_len, MADV_DONTFORK) < 0 ? -errno : 0;
-}
-
-/* Hear the device: bind, and make it promiscuous.  Needs no right beyond the open socket. */
-static int device_join(struct afpacket *a)
-{
-	const struct sockaddr_ll at = { .sll_family = AF_PACKET,
-					.sll_protocol = htons(ETH_P_ALL),
-					.sll_ifindex = a->ifindex };
-	const struct packet_mreq promiscuous = { .mr_ifindex = a->ifindex,
-						 .mr_type = PACKET_MR_PROMISC };
-
-	if (bind(a->fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
-		return -errno;
-	/* A device that cannot be promiscuous (some tunnels) is captured as it is. */
-	if (a->o->promiscuous)
-		(void)setsockopt(a->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
-				 sizeof(promiscuous));
-	return 0;
+	if (r == 0 && madvise(a->ring, ring_len(a), MADV_DONTFORK) < 0)
+		r = -errno;
+	if (r == 0 && a->started)
+		r = packet_filter_set(a->s.fd, &a->program);
+	if (r < 0)
+		socket_leave(a);
+	return r;
 }
 
 static int say(char *why, const struct afpacket *a, int r)
@@ -263,34 +146,24 @@ static void afpacket_close(struct source *src)
 		return;
 	struct afpacket *a = of(src);
 
-	if (a->ring)
-		munmap(a->ring, a->ring_len);
-	if (a->fd >= 0)
-		close(a->fd);
+	socket_leave(a);
+	if (a->ask_fd >= 0)
+		close(a->ask_fd);
 	compile_free(&a->program);
 	free(a->filter_text);
 	free(a->frames);
 	free(a);
 }
 
-static int open_device(struct afpacket *a, char *why)
+/* What kind of device it is.  0, -errno; -ENOTSUP: one whose frames we cannot describe. */
+static int device_describe(struct afpacket *a, char *why)
 {
 	struct ifreq r;
-	int one = 1, e;
+	int e = device_ask(a, SIOCGIFHWADDR, &r);
 
-	/* Protocol 0: nothing arrives before bind, and a filter that drops all stands before that.
-	 * So no frame that the real filter would refuse is ever in the ring. */
-	a->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (a->fd < 0)
-		return say(why, a, -errno);
-	e = device_ask(a, SIOCGIFINDEX, &r);
 	if (e < 0)
 		return say(why, a, e);
-	a->ifindex = r.ifr_ifindex;
-	e = device_ask(a, SIOCGIFHWADDR, &r);
-	if (e < 0)
-		return say(why, a, e);
-	int linktype = linktype_of(r.ifr_hwaddr.sa_family);
+	int linktype = packet_linktype(r.ifr_hwaddr.sa_family);
 	if (linktype < 0) {
 		snprintf(why, SOURCE_WHY_CAP,
 			 "interface %s: no link type is known for its kind (ARPHRD %u): capture it "
@@ -300,25 +173,95 @@ static int open_device(struct afpacket *a, char *why)
 	}
 	a->linktype = (uint32_t)linktype;
 	a->loopback = r.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK;
-	e = program_make(a, why);
-	if (e < 0)
-		return e;
-	e = filter_drop_all(a->fd);
+	return 0;
+}
+
+/* A socket for this member, if the device is there; else it is waited for. */
+static int open_socket(struct afpacket *a, char *why)
+{
+	struct packet_socket s;
+	struct ifreq r;
+	int e = packet_socket_open(&a->o->packets->want[a->want], &s);
+
 	if (e == 0)
-		e = ring_make(a);
-	/* Saves the kernel a clone of each frame that the packet-type test would refuse; since
-	 * Linux 4.20, and without it that test does it alone. */
-	if (e == 0 && (a->loopback || a->o->direction == NCP_INBOUND) &&
-	    a->o->direction != NCP_OUTBOUND)
-		(void)setsockopt(a->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
-	if (e == 0)
-		e = device_join(a);
+		e = socket_enter(a, &s);
+	if (e == -ENETDOWN || (e == -ENODEV && a->o->wait)) {
+		a->paused = true;
+		return 0;
+	}
 	if (e == 0)
 		e = device_ask(a, SIOCGIFFLAGS, &r);
 	if (e < 0)
 		return say(why, a, e);
 	a->paused = !(r.ifr_flags & IFF_UP);
 	return 0;
+}
+
+static int open_device(struct afpacket *a, char *why)
+{
+	const struct source_options *o = a->o;
+	struct packet_list *list = o->packets;
+
+	if (list->n == PACKET_INTERFACES) {
+		snprintf(why, SOURCE_WHY_CAP, "interface %s: more than %u: use several busses",
+			 a->name, PACKET_INTERFACES);
+		return -EINVAL;
+	}
+	int e = device_describe(a, why);
+	if (e == -ENODEV && o->wait) {
+		/* Most are Ethernet; for one that proves to be another, the filter is none. */
+		a->linktype = LINKTYPE_UNKNOWN;
+		e = 0;
+	}
+	if (e == 0) {
+		const struct packet_filter f = {
+			.device = a->name,
+			.linktype = a->linktype == LINKTYPE_UNKNOWN ? LINKTYPE_ETHERNET
+								    : a->linktype,
+			.snaplen = o->snaplen,
+			.direction = o->direction,
+			.loopback = a->loopback,
+			.text = a->filter_text,
+		};
+
+		e = packet_filter_make(&f, &a->program, why);
+	}
+	if (e < 0)
+		return e;
+	a->want = list->n++;
+	struct packet_want *want = &list->want[a->want];
+	*want = (struct packet_want){
+		.ring_size = o->kernel_buffer,
+		.snaplen = o->snaplen,
+		.retire_ms = o->retire_ms ? o->retire_ms : 1,
+		.promiscuous = o->promiscuous,
+		.ignore_outgoing = (a->loopback || o->direction == NCP_INBOUND) &&
+				   o->direction != NCP_OUTBOUND,
+		.fanout = o->workers > 1 ? o->fanout : PACKET_NO_FANOUT,
+	};
+	memcpy(want->name, a->name, sizeof(want->name));
+	return open_socket(a, why);
+}
+
+/* A member without program and socket.  NULL: no memory. */
+static struct afpacket *make(const char *name, const struct source_options *o)
+{
+	struct afpacket *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->src.ops = &source_afpacket;
+	a->s.fd = -1;
+	a->o = o;
+	snprintf(a->name, sizeof(a->name), "%s", name);
+	a->batch = o->batch;
+	a->frames = calloc(a->batch, sizeof(*a->frames));
+	a->filter_text = o->filter && *o->filter ? strdup(o->filter) : NULL;
+	a->ask_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (a->ask_fd >= 0 && a->frames && (a->filter_text || !o->filter || !*o->filter))
+		return a;
+	afpacket_close(&a->src);
+	return NULL;
 }
 
 static int afpacket_open(struct source **src, const char *spec, const struct source_options *o,
@@ -330,25 +273,12 @@ static int afpacket_open(struct source **src, const char *spec, const struct sou
 			 "interface %.40s: no such interface: ncp-producer -D lists them", spec);
 		return -ENODEV;
 	}
-	struct afpacket *a = calloc(1, sizeof(*a));
+	struct afpacket *a = make(spec, o);
 	if (!a) {
 		snprintf(why, SOURCE_WHY_CAP, "interface %s: out of memory", spec);
 		return -ENOMEM;
 	}
-	a->src.ops = &source_afpacket;
-	a->fd = -1;
-	a->o = o;
-	strcpy(a->name, spec);
-	a->batch = o->batch;
-	a->frames = calloc(a->batch, sizeof(*a->frames));
-	a->filter_text = o->filter && *o->filter ? strdup(o->filter) : NULL;
-	int r;
-	if (!a->frames || (o->filter && *o->filter && !a->filter_text)) {
-		snprintf(why, SOURCE_WHY_CAP, "interface %s: out of memory", spec);
-		r = -ENOMEM;
-	} else {
-		r = open_device(a, why);
-	}
+	int r = open_device(a, why);
 	if (r < 0) {
 		afpacket_close(&a->src);
 		return r;
@@ -357,11 +287,34 @@ static int afpacket_open(struct source **src, const char *spec, const struct sou
 	return 0;
 }
 
+static int afpacket_member(struct source **src, const struct source *first, char *why)
+{
+	const struct afpacket *like = (const struct afpacket *)(const void *)first;
+	struct afpacket *a = make(like->name, like->o);
+	int r = a ? compile_copy(&like->program, &a->program) : -ENOMEM;
+
+	*src = NULL;
+	if (r == 0) {
+		a->want = like->want;
+		a->linktype = like->linktype;
+		a->loopback = like->loopback;
+		r = open_socket(a, why);
+	} else {
+		snprintf(why, SOURCE_WHY_CAP, "interface %s: out of memory", like->name);
+	}
+	if (r < 0) {
+		afpacket_close(a ? &a->src : NULL);
+		return r;
+	}
+	*src = &a->src;
+	return 0;
+}
+
 static int afpacket_interface(struct source *src, uint32_t i, struct ncpi_interface_desc *d)
 {
-	struct afpacket *a = of(src);
+	const struct afpacket *a = of(src);
 
-	if (i > 0)
+	if (i > 0 || a->linktype == LINKTYPE_UNKNOWN)
 		return 0;
 	*d = (struct ncpi_interface_desc){ .name = a->name,
 					   .filter = a->filter_text,
@@ -370,98 +323,132 @@ static int afpacket_interface(struct source *src, uint32_t i, struct ncpi_interf
 	return 1;
 }
 
-/* PACKET_STATISTICS: the kernel adds drops into tp_packets and zeroes both on every read, so nobody
- * else may read it. */
-static void statistics_read(struct afpacket *a)
-{
-	struct tpacket_stats_v3 s;
-	socklen_t len = sizeof(s);
-
-	if (getsockopt(a->fd, SOL_PACKET, PACKET_STATISTICS, &s, &len) < 0)
-		return;
-	a->counted.received += s.tp_packets;
-	a->counted.kernel_drops += s.tp_drops;
-	a->counted.freezes += s.tp_freeze_q_cnt;
-	a->unmarked_drops += s.tp_drops;
-}
-
 static int afpacket_start(struct source *src)
 {
 	struct afpacket *a = of(src);
-	int r = filter_set(a->fd, a->program.insns, a->program.n);
+	int r = a->s.fd < 0 ? 0 : packet_filter_set(a->s.fd, &a->program);
 
 	if (r < 0)
 		snprintf(src->why, sizeof(src->why),
 			 "interface %s: the kernel refuses the filter: %s", a->name,
 			 ncp_strerror(r));
+	a->started = true;
 	return r;
 }
 
-/* The device that has the name now may be another one, of another kind. */
-static int device_return(struct afpacket *a)
+static int paused(struct afpacket *a, uint32_t reason)
 {
-	struct ifreq r;
-
-	if (device_ask(a, SIOCGIFHWADDR, &r) < 0)
-		return -EAGAIN;
-	int linktype = linktype_of(r.ifr_hwaddr.sa_family);
-	if (linktype != (int)a->linktype) {
-		snprintf(a->src.why, sizeof(a->src.why),
-			 "interface %s: it came back with another link type: start ncp-producer again",
-			 a->name);
-		a->src.reason = NCP_REASON_SOURCE_ERROR;
-		return -ENOTSUP;
-	}
-	return device_join(a) < 0 ? -EAGAIN : 0;
+	a->src.reason = reason;
+	return SOURCE_PAUSED;
 }
 
-/* Is the device there and up?  0: yes, capture goes on.  SOURCE_PAUSED with the reason.  -errno. */
+/* What ends the capture.  r: the result. */
+static int failed(struct afpacket *a, int r, const char *what)
+{
+	snprintf(a->src.why, sizeof(a->src.why), "interface %s: %s", a->name, what);
+	a->src.reason = NCP_REASON_SOURCE_ERROR;
+	return r;
+}
+
+/*
+ * The device is there and we have no socket on it: the helper opens one.  The device that has the
+ * name now may be of another kind than the one before, or than the filter was compiled for.
+ */
+static int device_return(struct afpacket *a)
+{
+	struct packet_socket s;
+	char why[SOURCE_WHY_CAP];
+	uint32_t before = a->linktype;
+	int r = device_describe(a, why);
+
+	if (r == -ENOTSUP) {
+		snprintf(a->src.why, sizeof(a->src.why), "%s", why);
+		return r;
+	}
+	if (r < 0)
+		return paused(a, NCP_REASON_INTERFACE_GONE);
+	if (before != LINKTYPE_UNKNOWN && a->linktype != before)
+		return failed(a, -ENOTSUP, "it came back with another link type: start "
+					   "ncp-producer again");
+	if (before == LINKTYPE_UNKNOWN && a->filter_text && a->linktype != LINKTYPE_ETHERNET)
+		return failed(a, -ENOTSUP, "it is not Ethernet, for which the filter was made: "
+					   "start ncp-producer again");
+	r = a->o->packet_again(a->o->packet_again_arg, a->want, &s);
+	if (r == 0)
+		r = socket_enter(a, &s);
+	switch (r) {
+	case 0:
+		return 0;
+	case -ENODEV: /* it went again */
+	case -ENETDOWN:
+	case -EINVAL:
+		return paused(a, NCP_REASON_INTERFACE_GONE);
+	case -EPIPE:
+		return failed(a, r, "the helper process, which would open it again, is gone: start "
+				    "ncp-producer again");
+	default:
+		say(a->src.why, a, r);
+		a->src.reason = NCP_REASON_SOURCE_ERROR;
+		return r;
+	}
+}
+
+/* The kernel unbinds a socket whose device goes, for good: it may be back with the same number. */
+static bool is_bound(const struct afpacket *a)
+{
+	struct sockaddr_ll at = { 0 };
+	socklen_t len = sizeof(at);
+
+	return getsockname(a->s.fd, (struct sockaddr *)&at, &len) == 0 &&
+	       at.sll_ifindex == a->s.ifindex;
+}
+
+/* Is the device there and up?  0: yes, capture goes on.  SOURCE_PAUSED with the reason.  -errno.
+ * Call it when there is no block to take. */
 static int device_look(struct afpacket *a)
 {
+	uint64_t drained_ns = (2 * (uint64_t)a->o->retire_ms + 10) * NCPI_MS;
 	struct ifreq r;
 	int error;
 	socklen_t len = sizeof(error);
 
 	/* Reading it clears it: ENETDOWN would end every poll at once. */
-	(void)getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &error, &len);
-	if (device_ask(a, SIOCGIFINDEX, &r) < 0) {
-		a->src.reason = NCP_REASON_INTERFACE_GONE;
-		a->ifindex = -1;
-		return SOURCE_PAUSED;
-	}
-	int ifindex = r.ifr_ifindex;
-	if (device_ask(a, SIOCGIFFLAGS, &r) < 0 || !(r.ifr_flags & IFF_UP)) {
-		a->src.reason = NCP_REASON_INTERFACE_DOWN;
-		return SOURCE_PAUSED;
-	}
-	if (ifindex != a->ifindex) {
-		a->ifindex = ifindex;
-		int e = device_return(a);
+	if (a->s.fd >= 0)
+		(void)getsockopt(a->s.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	int ifindex = device_ask(a, SIOCGIFINDEX, &r) < 0 ? -1 : r.ifr_ifindex;
+	if (a->s.fd >= 0 && (a->gone_at_ns || ifindex != a->s.ifindex || !is_bound(a))) {
+		/* A block that is not full is handed over when its retire time is up. */
+		uint64_t now = ncpi_now_monotonic();
 
-		if (e == -EAGAIN) {
-			a->ifindex = -1;
-			a->src.reason = NCP_REASON_INTERFACE_GONE;
-			return SOURCE_PAUSED;
-		}
-		return e;
+		if (!a->gone_at_ns)
+			a->gone_at_ns = now;
+		if (now - a->gone_at_ns < drained_ns)
+			return paused(a, NCP_REASON_INTERFACE_GONE);
+		socket_leave(a);
 	}
-	return 0;
+	if (ifindex < 0)
+		return paused(a, NCP_REASON_INTERFACE_GONE);
+	if (device_ask(a, SIOCGIFFLAGS, &r) < 0 || !(r.ifr_flags & IFF_UP))
+		return paused(a, NCP_REASON_INTERFACE_DOWN);
+	return a->s.fd < 0 ? device_return(a) : 0;
 }
 
 static struct tpacket_block_desc *block_at(const struct afpacket *a, uint32_t i)
 {
-	return (struct tpacket_block_desc *)(void *)(a->ring + (size_t)i * a->block_len);
+	return (struct tpacket_block_desc *)(void *)(a->ring + (size_t)i * a->s.block_len);
 }
 
 /* Take the next block if the kernel has handed it over.  1, 0, -EBADMSG. */
 static int block_take(struct afpacket *a)
 {
+	if (a->s.fd < 0)
+		return 0;
 	struct tpacket_block_desc *d = block_at(a, a->block_idx);
 
 	/* Acquire: the frames were written before the status. */
 	if (!(ncpi_load_acquire(&d->hdr.bh1.block_status) & TP_STATUS_USER))
 		return 0;
-	int r = tpacket_block_begin(&a->block, (const uint8_t *)d, a->block_len);
+	int r = tpacket_block_begin(&a->block, (const uint8_t *)d, a->s.block_len);
 	if (r < 0)
 		return r;
 	a->taken = true;
@@ -474,22 +461,19 @@ static void block_give(struct afpacket *a)
 {
 	/* Release: we have read what we wanted before the kernel writes there again. */
 	ncpi_store_release(&block_at(a, a->block_idx)->hdr.bh1.block_status, TP_STATUS_KERNEL);
-	a->block_idx = a->block_idx + 1 == a->n_blocks ? 0 : a->block_idx + 1;
+	a->block_idx = a->block_idx + 1 == a->s.n_blocks ? 0 : a->block_idx + 1;
 	a->taken = false;
 }
 
 static int broken(struct afpacket *a)
 {
-	snprintf(a->src.why, sizeof(a->src.why),
-		 "interface %s: the kernel's ring makes no sense: please report it", a->name);
-	a->src.reason = NCP_REASON_SOURCE_ERROR;
-	return -EBADMSG;
+	return failed(a, -EBADMSG, "the kernel's ring makes no sense: please report it");
 }
 
 /* Wait for a block.  1: look again.  0: time is up.  SOURCE_PAUSED, -errno. */
 static int block_wait(struct afpacket *a, int timeout_ms)
 {
-	struct pollfd p = { .fd = a->fd, .events = POLLIN | POLLERR };
+	struct pollfd p = { .fd = a->s.fd, .events = POLLIN | POLLERR };
 	int n = poll(&p, 1, timeout_ms);
 
 	if (n <= 0)
@@ -579,7 +563,8 @@ static void afpacket_stop(struct source *src)
 {
 	struct afpacket *a = of(src);
 
-	(void)filter_drop_all(a->fd);
+	if (a->s.fd >= 0)
+		(void)packet_filter_set(a->s.fd, NULL);
 	a->stopped = true;
 	/* Now, so that what was dropped is marked on the frames that are still to come. */
 	statistics_read(a);
@@ -594,13 +579,14 @@ static void afpacket_counts(struct source *src, struct source_counts *c)
 }
 
 /* Filters, statistics, and looking for a device that went away. */
-static const int syscalls[] = { __NR_setsockopt, __NR_getsockopt, __NR_ioctl, __NR_bind, -1 };
+static const int syscalls[] = { __NR_setsockopt, __NR_getsockopt, __NR_getsockname, __NR_ioctl, -1 };
 
 const struct source_ops source_afpacket = {
 	.kind = "afpacket",
 	.usage = "afpacket:IFACE or just IFACE: a network interface",
 	.live = true,
 	.open = afpacket_open,
+	.member = afpacket_member,
 	.interface = afpacket_interface,
 	.start = afpacket_start,
 	.take = afpacket_take,

@@ -95,6 +95,7 @@ static void object(struct status *s, const struct status_last *now, uint32_t sta
 	json_array_begin(&j);
 	for (uint32_t i = 0; i < s->n_workers; i++) {
 		json_object_begin(&j);
+		json_key(&j, "source"), json_str(&j, s->worker_source[i]);
 		counters(&j, &now->worker[i]);
 		json_object_end(&j);
 	}

@@ -15,7 +15,8 @@
  */
 struct status {
 	FILE *json; /* NULL: lines for people, on stderr */
-	const char *source, *dir;
+	const char *source; /* all of them, as one text */
+	const char *worker_source[NCPI_WORKERS];
 	const struct ncpi_bus *bus;
 	const struct ncpi_writer *writer;
 	uint32_t n_workers;

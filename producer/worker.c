@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,15 +150,37 @@ static void count(struct worker *w)
 	w->discarded = 0;
 }
 
+/* Under the lock: the bus is paused when every worker that still runs is. */
+static void state_settle(struct capture *c, uint32_t reason)
+{
+	bool paused = c->n_paused && c->n_paused + c->n_ended == c->n_workers;
+
+	if (paused == c->paused || order_of(c) != CAPTURE_RUN)
+		return;
+	c->paused = paused;
+	ncpi_writer_state(c->writer, paused ? NCP_PAUSED : NCP_LIVE, reason);
+}
+
+/* Under the lock: say in the stream that an interface began to deliver nothing, or ended that. */
+static void pause_mark(struct worker *w, uint32_t kind, uint64_t to_ns, uint32_t reason)
+{
+	ncpi_writer_mark(w->capture->writer, kind, w->capture->group[w->group].paused_since_ns,
+			 to_ns, reason, w->bus_id[0] + 1);
+}
+
 static void pause_begin(struct worker *w)
 {
 	struct capture *c = w->capture;
+	struct capture_group *g = &c->group[w->group];
 
-	w->paused_since_ns = ncpi_now_realtime();
 	pthread_mutex_lock(&c->lock);
-	ncpi_writer_mark(c->writer, NCPI_LOCAL_PAUSE, w->paused_since_ns, 0, w->src->reason);
-	if (++c->n_paused == c->n_workers)
-		ncpi_writer_state(c->writer, NCP_PAUSED, w->src->reason);
+	w->paused = true;
+	c->n_paused++;
+	if (++g->n_paused == g->n && w->n_interfaces) {
+		g->paused_since_ns = ncpi_now_realtime();
+		pause_mark(w, NCPI_LOCAL_PAUSE, 0, w->src->reason);
+	}
+	state_settle(c, w->src->reason);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -165,16 +188,33 @@ static void pause_begin(struct worker *w)
 static void pause_end(struct worker *w)
 {
 	struct capture *c = w->capture;
+	struct capture_group *g = &c->group[w->group];
 
-	if (!w->paused_since_ns)
+	if (!w->paused)
 		return;
 	pthread_mutex_lock(&c->lock);
-	ncpi_writer_mark(c->writer, NCPI_LOCAL_RESUME, w->paused_since_ns, ncpi_now_realtime(),
-			 NCP_REASON_NONE);
-	if (c->n_paused-- == c->n_workers)
-		ncpi_writer_state(c->writer, NCP_LIVE, NCP_REASON_NONE);
+	w->paused = false;
+	c->n_paused--;
+	g->n_paused--;
+	if (g->paused_since_ns) {
+		pause_mark(w, NCPI_LOCAL_RESUME, ncpi_now_realtime(), NCP_REASON_NONE);
+		g->paused_since_ns = 0;
+	}
+	state_settle(c, NCP_REASON_NONE);
 	pthread_mutex_unlock(&c->lock);
-	w->paused_since_ns = 0;
+}
+
+/* One less that could deliver. */
+static void ended(struct worker *w)
+{
+	struct capture *c = w->capture;
+
+	pthread_mutex_lock(&c->lock);
+	if (w->paused)
+		c->n_paused--;
+	c->n_ended++;
+	state_settle(c, w->src->reason);
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* why: NULL if it stands in w->why already. */
@@ -204,7 +244,7 @@ static enum worker_end run(struct worker *w)
 		if (r < 0)
 			return failed(w, w->src->why);
 		if (r == SOURCE_PAUSED) {
-			if (!w->paused_since_ns)
+			if (!w->paused)
 				pause_begin(w);
 			count(w);
 			poll(NULL, 0, PAUSE_MS); /* an order ends it */
@@ -269,8 +309,17 @@ static void *worker_main(void *arg)
 
 	snprintf(name, sizeof(name), "ncp-worker%u", w->index);
 	prctl(PR_SET_NAME, name, 0, 0, 0);
+	if (w->cpu >= 0) {
+		cpu_set_t one_cpu;
+
+		/* It was allowed when it was chosen.  If it is no more, any will do. */
+		CPU_ZERO(&one_cpu);
+		CPU_SET(w->cpu, &one_cpu);
+		(void)sched_setaffinity(0, sizeof(one_cpu), &one_cpu);
+	}
 
 	enum worker_end end = run(w);
+	ended(w);
 	end = settle(w, end);
 	count(w);
 	/* Clients that were promised every frame get it before the state says that there is no
@@ -283,11 +332,14 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-struct worker *worker_add(struct capture *c, struct source *src)
+struct worker *worker_add(struct capture *c, struct source *src, uint32_t group, int cpu)
 {
 	struct worker *w = &c->worker[c->n_workers];
 
-	*w = (struct worker){ .capture = c, .src = src, .index = c->n_workers++ };
+	*w = (struct worker){
+		.capture = c, .src = src, .index = c->n_workers++, .group = group, .cpu = cpu
+	};
+	c->group[group].n++;
 	return w;
 }
 
@@ -339,6 +391,14 @@ bool capture_ended(const struct capture *c)
 		    ncpi_load_acquire(&c->worker[i].end) == WORKER_RUNNING)
 			return false;
 	return true;
+}
+
+const struct worker *capture_end(const struct capture *c, enum worker_end end)
+{
+	for (uint32_t i = 0; i < c->n_workers; i++)
+		if (c->worker[i].started && ncpi_load_acquire(&c->worker[i].end) == end)
+			return &c->worker[i];
+	return NULL;
 }
 
 void capture_join(struct capture *c)

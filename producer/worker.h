@@ -12,9 +12,10 @@
 #include "producer/source.h"
 
 /*
- * One thread per worker, one source per worker.  The main thread does everything else: signals,
- * status lines, the helper; so nothing that may block (a terminal, a pipe) stands in the way of a
- * frame.
+ * One thread per worker, one source (or member of one) per worker.  The main thread does everything
+ * else: signals, status lines, the helper; so nothing that may block (a terminal, a pipe) stands in
+ * the way of a frame.  With several workers each claims and commits by itself (writer.h): one that
+ * is slow, or paused, holds up nobody's copying.
  *
  *	capture_init()    fill in
  *	worker_start()    once per worker
@@ -48,6 +49,8 @@ struct worker {
 	struct capture *capture;
 	struct source *src; /* open and started; the caller's, used by this thread only */
 	uint32_t index;
+	uint32_t group; /* the workers of one SOURCE */
+	int cpu;	/* the processor to stay on; -1: any */
 	pthread_t thread;
 	bool started;
 
@@ -57,12 +60,18 @@ struct worker {
 	struct source_counts counted;	   /* already in the bus's counters */
 	uint64_t discarded;		   /* by the worker, not yet in the bus's counters */
 	uint64_t count_at_ns;		   /* CLOCK_MONOTONIC: when to count next */
-	uint64_t paused_since_ns;	   /* CLOCK_REALTIME; 0: not paused */
+	bool paused;
 
 	/* Valid when the main thread sees end other than WORKER_RUNNING (acquire). */
 	uint32_t end;	 /* enum worker_end (release) */
 	uint32_t obeyed; /* enum capture_order it has seen (relaxed) */
 	char why[SOURCE_WHY_CAP];
+};
+
+/* The workers of one SOURCE: under the capture's lock. */
+struct capture_group {
+	uint32_t n, n_paused;
+	uint64_t paused_since_ns; /* CLOCK_REALTIME; 0: not all are, or nothing was marked */
 };
 
 /* What all workers share. */
@@ -78,7 +87,9 @@ struct capture {
 	/* Under the lock, which a batch takes only with -c: */
 	pthread_mutex_t lock;
 	uint64_t wanted; /* frames until -c is reached; UINT64_MAX: no limit */
-	uint32_t n_workers, n_paused;
+	uint32_t n_workers, n_paused, n_ended;
+	bool paused; /* the bus is */
+	struct capture_group group[NCPI_WORKERS];
 	struct worker worker[NCPI_WORKERS];
 };
 
@@ -107,8 +118,16 @@ void capture_fini(struct capture *c);
  */
 int worker_learn(struct worker *w) __attribute__((warn_unused_result));
 
-/* worker_add - the next worker of a capture, not yet running, for src. */
-struct worker *worker_add(struct capture *c, struct source *src);
+/*
+ * worker_add - the next worker of a capture, not yet running, for src.
+ *
+ *   group  the same for all whose frames are of one SOURCE, < NCPI_WORKERS
+ *   cpu    the processor to stay on; -1: any
+ *
+ * While all workers of a group are paused, a pair of marks in the stream says so; the bus is paused
+ * while all are.
+ */
+struct worker *worker_add(struct capture *c, struct source *src, uint32_t group, int cpu);
 
 /* worker_start - begin to take frames, in a thread of its own.  Returns 0, -errno. */
 int worker_start(struct worker *w) __attribute__((warn_unused_result));
@@ -126,6 +145,9 @@ bool capture_nudge(struct capture *c);
 
 /* capture_ended - have all workers ended? */
 bool capture_ended(const struct capture *c);
+
+/* capture_end - the first worker that ended so; NULL: none.  WORKER_RUNNING is no end. */
+const struct worker *capture_end(const struct capture *c, enum worker_end end);
 
 /* capture_join - wait for all threads that were started. */
 void capture_join(struct capture *c);

@@ -299,10 +299,10 @@ static void test_states(struct test_bus *t)
 	pair_open(&b, t, NCP_LATEST, 0, false);
 	drain(&b);
 	bus_publish(t, 10);
-	ncpi_writer_mark(t->w, 4, 1, 0, NCP_REASON_INTERFACE_DOWN);
+	ncpi_writer_mark(t->w, 4, 1, 0, NCP_REASON_INTERFACE_DOWN, 0);
 	ncpi_writer_state(t->w, NCP_PAUSED, NCP_REASON_INTERFACE_DOWN);
 	drain(&b);
-	ncpi_writer_mark(t->w, 5, 1, 2, NCP_REASON_INTERFACE_DOWN);
+	ncpi_writer_mark(t->w, 5, 1, 2, NCP_REASON_INTERFACE_DOWN, 0);
 	ncpi_writer_state(t->w, NCP_LIVE, 0);
 	bus_publish(t, 10);
 	drain(&b);

@@ -104,7 +104,7 @@ static void writer_acts(void)
 		break;
 	case 1:
 	case 2:
-		ncpi_writer_mark(bus.w, NCPI_LOCAL_PAUSE, 1, 0, 0);
+		ncpi_writer_mark(bus.w, NCPI_LOCAL_PAUSE, 1, 0, 0, 0);
 		break;
 	case 3:
 	case 4:

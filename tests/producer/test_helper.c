@@ -2,6 +2,7 @@
 /* test_helper.c - the helper process: what it removes, what it leaves alone, and when it ends. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,11 +165,46 @@ static void test_unlink(void)
 	ok(fstat(bus.dirfd, &st) == 0 && st.st_nlink == 2, "nothing is left in the directory");
 }
 
+/* Sockets on what was named at the start, and on nothing else. */
+static void test_socket(void)
+{
+	struct packet_list list = { .n = 2,
+				    .want = { { .name = "lo", .snaplen = 200, .retire_ms = 10,
+						.ring_size = 1 << 18, .fanout = PACKET_NO_FANOUT },
+					      { .name = "nope0", .fanout = PACKET_NO_FANOUT } } };
+	struct helper h;
+	const struct helper_options o = { .dirfd = bus.dirfd, .bus = bus.name, .who = &who,
+					  .packets = &list };
+	struct packet_socket s;
+	struct sockaddr_ll at = { 0 };
+	socklen_t len = sizeof(at);
+	int probe = socket(AF_PACKET, SOCK_RAW, 0);
+
+	if (helper_fork(&h, &o) < 0)
+		bail("helper_fork");
+	is_i64(-EINVAL, helper_socket(&h, 2, &s), "refuses an interface that was not named");
+	is_i64(probe < 0 ? -EPERM : -ENODEV, helper_socket(&h, 1, &s), "tells what went wrong");
+	int r = helper_socket(&h, 0, &s);
+	if (probe < 0) {
+		is_i64(-EPERM, r, "has no right that we had not");
+		is_i64(-1, s.fd, "passes nothing then");
+	} else {
+		is_i64(0, r, "passes a socket");
+		ok(getsockname(s.fd, (struct sockaddr *)&at, &len) == 0 &&
+		   at.sll_family == AF_PACKET && at.sll_ifindex == (int)if_nametoindex("lo") &&
+		   at.sll_ifindex == s.ifindex && s.n_blocks >= 2 && s.block_len >= 4096,
+		   "that is bound to the interface, with a ring");
+		close(s.fd);
+		close(probe);
+	}
+	helper_close(&h);
+}
+
 int main(void)
 {
 	char why[PRIVS_WHY_CAP];
 
-	plan(8 + 7 + 7 + 1);
+	plan(8 + 7 + 4 + 7 + 1);
 	bus_make(&bus);
 	if (privs_find(NULL, NULL, bus.name, &who, why) < 0)
 		bail("%s", why);
@@ -176,6 +212,7 @@ int main(void)
 	int before = tap_open_fds();
 	test_reap();
 	test_end();
+	test_socket();
 	test_unlink();
 	is_i64(before, tap_open_fds(), "nothing is left open");
 	bus_stop(&bus, NCP_ENDED);

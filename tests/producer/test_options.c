@@ -54,8 +54,22 @@ static void test_refusals(void)
 {
 	refuses("SOURCE: not given", LINE(NULL));
 	refuses("no such kind of source", LINE("nonsense:x"));
-	refuses("several sources", LINE("-i", "synth:", "-i", "synth:"));
-	refuses("unknown option", LINE("--workers", "2", "synth:"));
+	refuses("bus: several sources have no name of their own", LINE("-i", "synth:", "-i", "lo"));
+	refuses("bus: several sources have no name of their own", LINE("eth0,eth1"));
+	refuses("source eth0: given twice", LINE("-b", "x", "eth0,eth1", "-i", "afpacket:eth0",
+						 "-i", "eth0"));
+	refuses("SOURCE: an empty name", LINE("-b", "x", "eth0,,eth1"));
+	refuses("SOURCE: an empty name", LINE("-b", "x", "eth0,"));
+	refuses("source y:z: no such kind", LINE("-b", "x", "eth0,y:z,eth1"));
+	refuses("--workers 0", LINE("--workers", "0", "eth0"));
+	refuses("--workers 65", LINE("--workers", "65", "eth0"));
+	refuses("--workers: source synth:: its frames", LINE("--workers", "2", "synth:"));
+	refuses("--workers: source file:x: its frames", LINE("-b", "x", "--workers", "2",
+							     "eth0,file:x"));
+	refuses("--workers: 3 sources with 22 workers each", LINE("-b", "x", "--workers", "22",
+								  "eth0,eth1,eth2"));
+	refuses("--fanout random: none of hash", LINE("--workers", "2", "--fanout", "random", "eth0"));
+	refuses("--fanout: only with several workers", LINE("--fanout", "cpu", "eth0"));
 	refuses("--from 10.0.0", LINE("--from", "10.0.0", "synth:"));
 	refuses("--to www.example.org", LINE("--to", "www.example.org", "synth:"));
 	refuses("-Q sideways", LINE("-Q", "sideways", "synth:"));
@@ -81,7 +95,9 @@ static void test_refusals(void)
 static void test_defaults(void)
 {
 	is_i64(OPTIONS_RUN, LINE("synth:count=1,pps=2"), "takes a source alone");
-	is_str("count=1,pps=2", o.spec, "the source's own words are left alone");
+	is_u64(1, o.n_args, "that is one");
+	is_str("count=1,pps=2", o.arg->spec, "its own words, commas and all, are left alone");
+	is_u64(1, o.src.workers, "one worker");
 	is_str("synth", o.bus, "the bus is named after the kind of source");
 	is_str(NULL, o.src.filter, "no filter");
 	is_u64(262144, o.src.snaplen, "snaplen");
@@ -129,6 +145,28 @@ static void test_values(void)
 	ok(strncmp(said, "{\"schema\":1,\"error\":", 20) == 0, "is an object");
 }
 
+static void test_sources(void)
+{
+	is_i64(OPTIONS_RUN, LINE("eth0,eth1,file:/a,b", "-b", "x", "tcp"), "a list of sources");
+	is_u64(3, o.n_args, "three");
+	is_str("eth0", o.arg[0].text, "the first");
+	is_str("eth1", o.arg[1].spec, "the second");
+	is_str("file:/a,b", o.arg[2].text, "a path keeps its commas");
+	is_str("eth0,eth1,file:/a,b", o.source, "and all as one text");
+	is_str("tcp", o.src.filter, "words behind it are the filter");
+	is_i64(OPTIONS_RUN, LINE("-b", "x", "-i", "synth:count=1,pps=2", "-i", "eth0,eth1", "udp"),
+	       "the same by -i, repeated");
+	is_u64(3, o.n_args, "three again");
+	is_str("count=1,pps=2", o.arg[0].spec, "a list of keys is one source");
+	is_str("eth1", o.arg[2].spec, "a list of names is two");
+	is_str("udp", o.src.filter, "all words are the filter");
+	is_i64(OPTIONS_RUN, LINE("--workers", "4", "--fanout", "qm", "--wait", "eth0"), "--workers");
+	is_u64(4, o.src.workers, "four");
+	is_i64(packet_fanout_flags("qm"), o.src.fanout, "--fanout");
+	ok(o.src.wait, "--wait");
+	is_str("eth0", o.bus, "one interface names the bus");
+}
+
 static void test_filter_file(void)
 {
 	char path[PATH_MAX], text[] = "tcp # web\r\n and port 80\n# end";
@@ -172,10 +210,11 @@ static void test_speed(void)
 
 int main(void)
 {
-	plan(23 + 15 + 22 + 5 + 14);
+	plan(34 + 17 + 22 + 17 + 5 + 14);
 	test_refusals();
 	test_defaults();
 	test_values();
+	test_sources();
 	test_filter_file();
 	test_speed();
 	producer_options_free(&o);

@@ -134,7 +134,7 @@ static void run_begin(struct run *r, const struct step *steps, size_t n_steps, u
 	r->client = bus_attach(&r->bus, NCP_OLDEST, 0, 0);
 	if (capture_init(&r->c, r->bus.w, FRAME_CAP, 1, count) < 0)
 		bail("capture_init");
-	r->w = worker_add(&r->c, &r->p.source);
+	r->w = worker_add(&r->c, &r->p.source, 0, -1);
 	ncpi_writer_state(r->bus.w, NCP_LIVE, NCP_REASON_NONE);
 }
 

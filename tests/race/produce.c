@@ -64,7 +64,8 @@ static void *worker_main(void *arg)
 				return NULL; /* cancelled */
 		}
 		if (w->index == 0 && tap_rng_below(&w->rng, 50) == 0)
-			ncpi_writer_mark(w->bus->w, NCPI_LOCAL_PAUSE, ncpi_now_realtime(), 0, 0);
+			ncpi_writer_mark(w->bus->w, NCPI_LOCAL_PAUSE, ncpi_now_realtime(), 0, 0,
+					 0);
 		if (tap_rng_below(&w->rng, 4))
 			nap(tap_rng_below(&w->rng, 3 * NCPI_MS));
 	}

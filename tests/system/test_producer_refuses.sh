@@ -114,7 +114,7 @@ small_ring_harms_nothing()
 	ncp-producer -b x -m 128K --keep synth:count=100
 	printf '\2' | dd of="$NCP_DIR/ncp.x" bs=1 seek=528 conv=notrunc # the state: as after a crash
 	sum=$(sha256sum <"$NCP_DIR/ncp.x")
-	refuses 1 "ring size: 65536" -b x -m 64K synth:size=9000
+	refuses 2 "ring size: 65536" -b x -m 64K synth:size=9000
 	refuses 1 "bus x: the ring has 128 KiB" -b x synth:size=9000
 	[ "$(sha256sum <"$NCP_DIR/ncp.x")" = "$sum" ]
 	ncp-producer --remove x
@@ -149,7 +149,7 @@ run_step "a directory of busses that is not there" refuses 1 "directory of the b
 	--dir /nonexistent synth:
 run_step "a full file system" refuses 1 "bus x: .* MiB are needed, .* MiB are free: .*-m" \
 	-b x -m 128M synth:
-run_step "a ring too small for its frames" refuses 1 "ring size: 65536 bytes .*-m 256K" \
+run_step "a ring too small for its frames" refuses 2 "ring size: 65536 bytes .*-m 256K" \
 	-b x -m 64K synth:size=9000
 run_step "nor does one harm the bus that is there" small_ring_harms_nothing
 run_step "the default ring fits a small file system" default_fits

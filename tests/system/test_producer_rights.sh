@@ -3,7 +3,7 @@
 # test_producer_rights.sh - what rights each process and thread of a running producer has.
 . tests/tap/tap.sh
 need_root "only root has rights to give up"
-plan 15
+plan 17
 
 bus=$(bus_name rights)
 # A group and a user that own nothing here.
@@ -84,10 +84,11 @@ is_not_traceable()
 	[ "$(stat -c %u "/proc/$p/mem")" = 0 ]
 }
 
-helper_has_one_capability()
+# helper_has CAPABILITIES: those, and the right to nothing more.
+helper_has()
 {
-	[ "$(field "/proc/$helper/status" CapEff)" = 0000000000002000 ]
-	[ "$(field "/proc/$helper/status" CapPrm)" = 0000000000002000 ]
+	[ "$(field "/proc/$helper/status" CapEff)" = "$1" ]
+	[ "$(field "/proc/$helper/status" CapPrm)" = "$1" ]
 	[ "$(field "/proc/$helper/status" CapBnd)" = 0000000000000000 ]
 	[ "$(field "/proc/$helper/status" NoNewPrivs)" = 1 ]
 	[ "$(field "/proc/$helper/status" Seccomp)" = 2 ]
@@ -158,11 +159,26 @@ run_step "without a capability" has_no_capability
 run_step "with no_new_privs and a seccomp filter" is_confined
 run_step "the segment is mapped and its descriptor closed" has_closed_the_segment
 run_step "the capturing process is not traceable" is_not_traceable
-run_step "the helper has CAP_NET_RAW alone" helper_has_one_capability
+run_step "the helper has none either: there is no interface" helper_has 0000000000000000
 run_step "the helper holds neither lock nor packet socket" helper_holds_no_lock
 run_step "the names have the modes of the design" names_have_their_modes
 run_step "a member of the group reads, without a capability" a_member_reads
 run_step "nobody else reads, and nobody writes" a_stranger_is_refused
 stop producer TERM 5
 is 0 "$status" "it ends in order"
+interface_starts()
+{
+	spawn producer ncp-producer -b "$bus" -m 16M -g "$group" --workers 2 --unlink lo
+	wait_for '[ "$(state $bus)" = live ]' 10
+	p=${pid[producer]}
+	helper=$(pgrep -P "$p")
+	is_unprivileged
+	has_no_capability
+	is_confined
+	helper_holds_no_lock
+	helper_has 0000000000002000
+}
+run_step "with an interface the helper has CAP_NET_RAW, the workers nothing" interface_starts
+stop producer TERM 5
+is 0 "$status" "and it ends in order"
 run_step "an ordinary user can make a bus of his own" ordinary_user

@@ -74,7 +74,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system check-kills storm demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system check-model check-kills storm demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -192,6 +192,10 @@ check:
 
 check-system:
 	+@$(MAKE) --no-print-directory check T=tests/system
+
+check-model:
+	@$(deps)
+	@prove -v $(PROVEFLAGS) --exec '' tests/model/run
 
 check-kills:
 	+@NCP_KILLS=50 $(MAKE) --no-print-directory check T=tests/system/test_dump_kills

@@ -14,6 +14,8 @@
  *   acquire fence    what waited counts
  *   release fence    what the thread knows is borne by its later relaxed stores
  *   full fence       both, and the views of all full fences before it
+ *   exchange         an atomic read-modify-write: loads the newest entry and stores the next one,
+ *                    which bears what that one bore, too (C11's release sequence)
  *   lock, unlock     what the one who unlocked knew counts for the one who locks
  *
  * So a store may become visible long after later ones, in another order to everybody, and a load
@@ -43,9 +45,6 @@ byte e_view[MAXE * NV];
 #define STORES \
 	byte rel[NV * NV];		/* the view at the last release fence */ \
 	byte lk[NV * LOCKS]		/* the view of who unlocked last */
-#ifdef FULL_FENCE
-byte sc[NV];			/* what all full fences have joined */
-#endif
 
 #define COVERS(t, e) (e <= cur[(t) * NV + e_by[e]])
 
@@ -159,3 +158,38 @@ inline fence_acquire(t_) { join(cur, (t_) * NV, acq, (t_) * NV) }
 inline fence_release(t_) { join(rel, (t_) * NV, cur, (t_) * NV) }
 inline lock(t_, l_) { join(cur, (t_) * NV, lk, (l_) * NV) }
 inline unlock(t_, l_) { join(lk, (l_) * NV, cur, (t_) * NV) }
+
+#ifdef FULL_FENCE
+byte sc[NV];		/* what all full fences have joined */
+inline fence_full(t_)
+{
+	fence_acquire(t_);
+	join(cur, (t_) * NV, sc, 0);
+	join(sc, 0, cur, (t_) * NV);
+	fence_release(t_)
+}
+#endif
+
+/* new_ may be made of to_, which is loaded first. */
+inline exchange(t_, x_, to_, new_, acquire_, release_)
+{
+	a_ = n;
+	do
+	:: a_ == 0 -> to_ = INI(x_); break
+	:: else ->
+		if
+		:: e_loc[a_] == (x_) -> to_ = e_val[a_]; break
+		:: else -> a_--
+		fi
+	od;
+	if
+	:: acquire_ -> join(cur, (t_) * NV, e_view, a_ * NV)
+	:: else -> join(acq, (t_) * NV, e_view, a_ * NV)
+	fi;
+	b_ = a_;
+	store(t_, x_, new_, release_);
+	join(e_view, n * NV, e_view, b_ * NV);
+	seen[(t_) * NFL + (x_)] = n;
+	a_ = 0;
+	b_ = 0
+}

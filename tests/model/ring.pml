@@ -117,11 +117,6 @@
 
 /* --- what is weakened ----------------------------------------------------------------------- */
 
-#ifdef M_P2_RELAXED
-#define P2_RELEASE 0
-#else
-#define P2_RELEASE 1
-#endif
 #ifdef M_P5_RELAXED
 #define P5_RELEASE 0
 #else
@@ -261,7 +256,7 @@ inline tail_move(t_)
 	w_tail = TAIL_WANTED(t_);
 	assert(w_tail <= g_head);
 	assert(g_head - w_tail <= R);
-	store(t_, TAIL, w_tail, P2_RELEASE);
+	store(t_, TAIL, w_tail, 0);
 	v = 0
 }
 

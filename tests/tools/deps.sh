@@ -25,6 +25,7 @@ libsodium-dev  has_pc libsodium
 libseccomp-dev has_pc libseccomp
 perl           has_cmds prove
 python3        has_cmds python3
+spin           has_cmds spin
 tcpdump        has_cmds tcpdump
 tshark         has_cmds tshark capinfos
 iproute2       has_cmds ip

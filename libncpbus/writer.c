@@ -586,7 +586,7 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	ncpi_store(&h->epoch_start_ns, now);
 	ncpi_store(&h->pid, (uint32_t)getpid());
 	ncpi_store(&h->workers, o->n_workers);
-	h->snaplen = o->snaplen;
+	ncpi_store(&h->snaplen, o->snaplen); /* clients of before are reading it */
 	ncpi_store(&h->reason, NCP_REASON_NONE);
 	NCPI_TESTPOINT("takeover:epoch");
 	ncpi_store_release(&h->epoch, epoch + 1);

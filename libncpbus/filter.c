@@ -10,6 +10,7 @@
 #include "libncpbus/bpf.h"
 #include "libncpbus/client.h"
 #include "libncpbus/flow.h"
+#include "libncpbus/order.h"
 
 /* A program for one link type. */
 struct program {
@@ -178,9 +179,15 @@ static bool shard_mine(struct ncp_client *c, const struct ncp_frame *f)
 
 enum ncpi_choice ncpi_choose(struct ncp_client *c, const struct ncp_frame *f)
 {
+	enum ncpi_choice choice = NCPI_GIVE;
+
+	ncpi_race_begin();
 	if (c->shard_n > 1 && !shard_mine(c, f))
-		return NCPI_OTHERS;
-	return c->filter && !filter_match(c, f) ? NCPI_FILTERED : NCPI_GIVE;
+		choice = NCPI_OTHERS;
+	else if (c->filter && !filter_match(c, f))
+		choice = NCPI_FILTERED;
+	ncpi_race_end();
+	return choice;
 }
 
 void ncpi_filter_renew(struct ncp_client *c)

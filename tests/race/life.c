@@ -437,7 +437,7 @@ void storm_client(const struct test_bus *bus, unsigned slot, uint32_t life, uint
 		l.c->seg.prologue = share->prologue;
 	}
 	/* A life of some thousand calls, unless it is to stay. */
-	uint64_t calls = tap_rng_below(&l.rng, 3) ? UINT64_MAX : tap_rng_below(&l.rng, 50000);
+	uint64_t calls = tap_rng_below(&l.rng, 3) ? tap_rng_below(&l.rng, 20000) : UINT64_MAX;
 	while (!l.ended && r >= 0) {
 		if (calls-- == 0 && ncpi_exchange_acq_rel(&storm->may_leave[slot], 0))
 			break;

@@ -10,6 +10,8 @@
 
 #define BATCH 32
 
+_Thread_local bool storm_worker;
+
 struct worker {
 	struct test_bus *bus;
 	uint32_t index;
@@ -50,6 +52,7 @@ static void *worker_main(void *arg)
 	static _Thread_local uint8_t buf[BATCH][STORM_CAP];
 	struct worker *w = arg;
 
+	storm_worker = true;
 	while (!ncpi_load(&storm->stop)) {
 		struct ncpi_frame f[BATCH];
 
@@ -75,7 +78,7 @@ static void *worker_main(void *arg)
 void storm_bus(struct test_bus *bus, struct tap_rng *rng)
 {
 	bus_make(bus);
-	bus->geo.ring_size = UINT64_C(1) << (16 + tap_rng_below(rng, 5));
+	bus->geo.ring_size = UINT64_C(1) << (16 + tap_rng_below(rng, 4));
 	bus->geo.reliable = true;
 	bus->geo.n_reliable = 8;
 	bus->o.largest_caplen = STORM_CAP;

@@ -32,7 +32,8 @@ void storm_report(const struct test_bus *bus)
 	ok(s->laps > 0 && s->taken_back > 0,
 	   "clients were lapped: %llu losses told, %llu of them of frames that had been given",
 	   (ull)s->laps, (ull)s->taken_back);
-	ok(published * 100 > 20 * bus->geo.ring_size, "%llu frames in a ring of %llu KiB: many laps",
+	/* A block has 290 bytes on average. */
+	ok(published * 250 > 10 * bus->geo.ring_size, "%llu frames in a ring of %llu KiB: many laps",
 	   (ull)published, (ull)bus->geo.ring_size >> 10);
 	ok(s->takeovers > 0 && s->restarts > 0, "producers: %llu takeovers, %llu restarts",
 	   (ull)s->takeovers, (ull)s->restarts);

@@ -125,7 +125,7 @@ void storm_client(const struct test_bus *bus, unsigned slot, uint32_t life, uint
 		  const struct ncpi_segment *share);
 const char *storm_kind_name(unsigned slot);
 
-/* storm_bus - the busses' geometry: a ring of 64 KiB to 1 MiB. */
+/* storm_bus - the busses' geometry: a ring of 64 to 512 KiB. */
 void storm_bus(struct test_bus *bus, struct tap_rng *rng);
 
 /*
@@ -134,6 +134,9 @@ void storm_bus(struct test_bus *bus, struct tap_rng *rng);
  *   open  false: bus->bus is open already, and stays so
  */
 void storm_producer(struct test_bus *bus, uint64_t seed, bool open);
+
+/* Is this thread one of the producer's workers? */
+extern _Thread_local bool storm_worker;
 
 /* --- report.c ------------------------------------------------------------------------------------ */
 

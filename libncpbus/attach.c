@@ -225,10 +225,36 @@ int ncp_seek(struct ncp_client *c, const struct ncp_where *where)
 	return r;
 }
 
-int ncpi_replacement(struct ncp_client *c)
+/* A descriptor of what bears the bus's name now, looked at; or a negative code. */
+static int bus_open(struct ncp_client *c)
+{
+	if (!c->open_bus)
+		return ncpi_segment_open(c->dirfd, c->bus, false, c->trusted, c->n_trusted);
+	int fd = c->open_bus(c->open_arg);
+	if (fd < 0)
+		return fd;
+	int r = ncpi_segment_vet(fd, c->trusted, c->n_trusted);
+	if (r == 0)
+		return fd;
+	close(fd);
+	return r;
+}
+
+/* Does the name still lead to the bus that is attached, or nowhere? */
+static bool same_bus(struct ncp_client *c)
 {
 	char name[NCPI_FILE_CAP];
 	struct stat st;
+
+	if (c->open_bus)
+		return false; /* only who opens it can tell */
+	ncpi_name_file(name, c->bus, "");
+	return fstatat(c->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       (st.st_ino == c->seg.ino && st.st_dev == c->seg.dev);
+}
+
+int ncpi_replacement(struct ncp_client *c)
+{
 	uint64_t now;
 
 	if (c->next.h)
@@ -240,11 +266,9 @@ int ncpi_replacement(struct ncp_client *c)
 	if (now - c->reopened_ns < REOPEN_NS)
 		return 0;
 	c->reopened_ns = now;
-	ncpi_name_file(name, c->bus, "");
-	if (fstatat(c->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    (st.st_ino == c->seg.ino && st.st_dev == c->seg.dev))
+	if (same_bus(c))
 		return 0;
-	int fd = ncpi_segment_open(c->dirfd, c->bus, false, c->trusted, c->n_trusted);
+	int fd = bus_open(c);
 	if (fd < 0)
 		return 0;
 	int r = ncpi_segment_map(fd, false, &c->next, NULL);
@@ -321,10 +345,14 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 		snprintf(why, sizeof(why), "unknown user in the list of trusted owners");
 		goto fail;
 	}
-	c->dirfd = r = ncpi_dir_open(o->dir);
-	if (r < 0)
+	c->open_bus = o->open_bus;
+	c->open_arg = o->open_arg;
+	r = ncpi_dir_open(o->dir);
+	if (r >= 0)
+		c->dirfd = r;
+	else if (!c->open_bus)
 		goto fail;
-	int fd = r = ncpi_segment_open(c->dirfd, bus, false, c->trusted, c->n_trusted);
+	int fd = r = bus_open(c);
 	if (r < 0)
 		goto fail;
 	r = ncpi_segment_map(fd, false, &c->seg, why);

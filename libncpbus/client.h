@@ -45,10 +45,12 @@ struct ncp_client {
 	struct ncpi_segment next; /* the bus that replaced it; taken at the call after
 				   * NCP_REATTACHED, so that views stay valid until then */
 	bool move;
-	int dirfd;
+	int dirfd; /* -1: out of reach, and open_bus is there */
 	char bus[NCPI_NAME_CAP];
 	uid_t trusted[NCPI_TRUSTED];
 	uint32_t n_trusted;
+	int (*open_bus)(void *open_arg); /* of ncp_options; NULL: by name */
+	void *open_arg;
 	uint32_t flags; /* of ncp_options */
 	struct ncpi_prologue prologue;
 

@@ -53,12 +53,23 @@ static bool owner_trusted(uid_t uid, const uid_t *trusted, size_t n)
 	return false;
 }
 
+int ncpi_segment_vet(int fd, const uid_t *trusted, size_t n_trusted)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return NCP_ENOTBUS;
+	if (!owner_trusted(st.st_uid, trusted, n_trusted))
+		return NCP_EFOREIGN;
+	return (uint64_t)st.st_size < sizeof(struct ncpi_header) ? NCP_ENOTREADY : 0;
+}
+
 int ncpi_segment_open(int dirfd, const char *bus, bool writable, const uid_t *trusted,
 		      size_t n_trusted)
 {
 	char name[NCPI_FILE_CAP];
-	struct stat st;
-	int r;
 
 	ncpi_name_file(name, bus, "");
 	/* O_NONBLOCK: a FIFO of that name must not hold us up. */
@@ -79,16 +90,8 @@ int ncpi_segment_open(int dirfd, const char *bus, bool writable, const uid_t *tr
 			return -errno;
 		}
 	}
-	r = NCP_ENOTBUS;
-	if (fstat(fd, &st) < 0)
-		r = -errno;
-	else if (!S_ISREG(st.st_mode))
-		r = NCP_ENOTBUS;
-	else if (!owner_trusted(st.st_uid, trusted, n_trusted))
-		r = NCP_EFOREIGN;
-	else if ((uint64_t)st.st_size < sizeof(struct ncpi_header))
-		r = NCP_ENOTREADY;
-	else
+	int r = ncpi_segment_vet(fd, trusted, n_trusted);
+	if (r == 0)
 		return fd;
 	close(fd);
 	return r;

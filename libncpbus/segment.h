@@ -61,6 +61,13 @@ int ncpi_segment_open(int dirfd, const char *bus, bool writable, const uid_t *tr
 		      size_t n_trusted);
 
 /*
+ * ncpi_segment_vet - the same look at a descriptor that came otherwise: type, owner and length.
+ *
+ * Returns 0, NCP_ENOTBUS, NCP_EFOREIGN, NCP_ENOTREADY, -errno.  The descriptor stays the caller's.
+ */
+int ncpi_segment_vet(int fd, const uid_t *trusted, size_t n_trusted);
+
+/*
  * ncpi_segment_map - map an open segment, its ring twice, after checking every field of the header.
  *
  *   seg  filled on 0; undo with ncpi_segment_unmap()

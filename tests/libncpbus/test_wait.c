@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_wait.c - waiting, states, producers that come and go, busses that are replaced, forks. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -353,6 +354,62 @@ static void test_resume(struct test_bus *t)
 	ncp_detach(c);
 }
 
+/* --- a bus that somebody else opens ---------------------------------------------------------- */
+
+/* Who opens it: what it is told to return, else the bus of the test. */
+struct opener {
+	const struct test_bus *t;
+	int answer;
+	const char *instead;
+	unsigned int calls;
+};
+
+static int open_for(void *arg)
+{
+	struct opener *o = arg;
+
+	o->calls++;
+	if (o->answer)
+		return o->answer;
+	if (o->instead)
+		return open(o->instead, O_RDONLY | O_CLOEXEC);
+	return ncpi_segment_open(o->t->dirfd, o->t->name, false, NULL, 0);
+}
+
+static void test_opener(struct test_bus *t)
+{
+	struct opener who = { .t = t, .answer = NCP_EACCESS };
+	struct ncp_options o = NCP_OPTIONS_INIT;
+	struct ncp_client *c;
+	struct ncp_frame f;
+
+	o.dir = "/nonexistent";
+	o.open_bus = open_for;
+	o.open_arg = &who;
+	is_i64(NCP_EACCESS, ncp_attach(&c, t->name, &o), "what the opener says is what is said");
+	who.answer = 0;
+	who.instead = "/dev/null";
+	is_i64(NCP_ENOTBUS, ncp_attach(&c, t->name, &o), "what it gives is looked at");
+	who.instead = NULL;
+	is_i64(0, ncp_attach(&c, t->name, &o), "attached where no directory can be reached");
+	is_i64(-EBADF, ncp_peers(c, NULL, 0), "and where there is no registry");
+	who.calls = 0;
+	bus_publish(t, 1);
+	is_frame(c, t->next - 1, "a frame");
+	is_u64(0, who.calls, "a live bus is not opened again");
+	bus_stop(t, NCP_STOPPED);
+	is_state(c, NCP_STOPPED, "its producer leaves");
+	is_i64(0, ncp_wait(c, 600), "nothing new comes");
+	ok(who.calls >= 1 && who.calls <= 4, "the opener was asked now and then, %u times", who.calls);
+	bus_start(t, true);
+	is_state(c, NCP_LIVE, "the same bus goes on");
+	replace(t);
+	is_state(c, NCP_ENDED, "it ends");
+	is_u64(NCP_REATTACHED, next(c, &f), "the opener has the one that replaced it");
+	is_frame(c, 0, "from its beginning");
+	ncp_detach(c);
+}
+
 static void test_seek_from_torn(struct test_bus *t)
 {
 	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, NCP_NO_REGISTRY);
@@ -430,7 +487,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(11 + 1 + 7 + 34 + 18 + 5 + 6 + 1);
+	plan(11 + 1 + 7 + 34 + 18 + 16 + 5 + 6 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, true);
@@ -439,6 +496,7 @@ int main(void)
 	test_fd(&t);
 	test_states(&t);
 	test_resume(&t);
+	test_opener(&t);
 	test_seek_from_torn(&t);
 	test_fork(&t);
 	bus_stop(&t, NCP_ENDED);

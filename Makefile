@@ -20,6 +20,8 @@ SBINDIR  ?= $(PREFIX)/sbin
 LIBDIR   ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
+PRIVATEDIR ?= $(LIBDIR)/ncp
+DATADIR  ?= $(PREFIX)/share/ncp
 MANDIR   ?= $(PREFIX)/share/man
 # Debian's Wireshark looks in one folder, whatever our PREFIX; elsewhere below it, touch nothing else.
 EXTCAPDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/lib$(addprefix /,$(multiarch)),$(LIBDIR))/wireshark/extcap
@@ -28,6 +30,7 @@ multiarch = $(shell gcc -print-multiarch 2>/dev/null)
 # What a component links besides libncpbus and libc: names for pkg-config.
 pkgs_producer := libpcap libseccomp
 pkgs_ncp-dump := liburing
+pkgs_pcap-shim := libpcap
 pkgs_tests    := libsodium libpcap
 
 comma := ,
@@ -65,6 +68,13 @@ programs := $(foreach d,$(folders),$(B)/bin/$(call name,$d))
 so   := $(B)/lib/libncpbus.so.$(SOVER)
 libs := $(B)/lib/libncpbus.a $(so) $(B)/lib/libncpbus.so $(B)/lib/libncputil.a
 
+# Private things, found by the programs that use them: clients/X-shim with its exports.map is
+# libncp-X.so, and a file ncp-*.c in a client's folder is a program of its own.
+shims   := $(patsubst %/exports.map,%,$(wildcard clients/*-shim/exports.map))
+shim     = $(B)/lib/ncp/libncp-$(patsubst %-shim,%,$(notdir $1)).so
+lone_c  := $(wildcard clients/*/ncp-*.c)
+private := $(foreach d,$(shims),$(call shim,$d)) $(patsubst %.c,$(B)/lib/ncp/%,$(notdir $(lone_c)))
+
 # tests/FOLDER/test_*: every one, and those that T= (files or folders) asks for.
 test_src := $(wildcard $(foreach g,*/test_* */*/test_*,tests/$g.c tests/$g.sh))
 wanted   := $(if $(T),$(filter $(T) $(addsuffix .c,$(T)) $(addsuffix .sh,$(T)) \
@@ -83,7 +93,7 @@ all tests: FORCE
 	@[ ! -d build ] || find build ! -user $(SUDO_UID) -exec chown -h $(SUDO_UID):$(SUDO_GID) {} +
 	+@$(as_user) $(MAKE) --no-print-directory $@
 else
-all: $(libs) $(programs)
+all: $(libs) $(programs) $(private)
 tests: all $(tools) $(filter-out %.sh,$(run))
 endif
 
@@ -93,12 +103,17 @@ endif
 inc_util   = -iquote $(B)/include
 $(B)/obj/libncpbus/%.o:  private inc = -fPIC -Ilibncpbus/include -iquote . \
 	-fno-semantic-interposition
-$(B)/obj/libncpbus/util/%.o: private inc = -fPIE $(inc_util)
+$(B)/obj/libncpbus/util/%.o: private inc = -fPIC $(inc_util)
 $(B)/obj/producer/%.o:   private inc = -fPIE -Ilibncpbus/include -iquote . $(inc_util) \
 	$(call pkg,--cflags,$(pkgs_producer))
 $(B)/obj/clients/%.o:    private inc = -fPIE -Ilibncpbus/include $(inc_util) \
 	$(call pkg,--cflags,$(pkgs_$(notdir $(patsubst %/,%,$(dir $*)))))
 $(B)/obj/tests/%.o:      private inc = -fPIE -Ilibncpbus/include -iquote . $(inc_util)
+$(B)/obj/clients/pcap-shim/%.o: private inc = -fPIC -Ilibncpbus/include $(inc_util) \
+	$(call pkg,--cflags,$(pkgs_pcap-shim))
+# LIBDIR may be one folder for each kind of machine: where ncp-run looks for what it loads.
+$(B)/obj/clients/ncp-run/%.o: private inc = -fPIE -Ilibncpbus/include $(inc_util) \
+	$(if $(multiarch),-DNCP_MULTIARCH='"$(multiarch)"')
 $(B)/tobj/%.o:           private inc = -fPIE -DNCP_TESTPOINTS -Ilibncpbus/include -iquote . \
 	-iquote tests -iquote tests/support $(inc_util) $(call pkg,--cflags,$(pkgs_tests))
 
@@ -153,13 +168,33 @@ $(B)/bin/$(call name,$1): $(call objs,obj,$(wildcard $1/*.c)) \
 endef
 $(foreach d,$(folders),$(eval $(call program,$d)))
 
+# A shim is loaded into programs of others: it shows its map's names, and holds what it uses of the
+# libraries.
+define shared
+$(call shim,$1): $(call objs,obj,$(filter-out $(lone_c),$(wildcard $1/*.c))) $1/exports.map \
+		$(B)/lib/libncputil.a $(B)/lib/libncpbus.a
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$(Q)$$(CC) -shared -Wl,--version-script=$1/exports.map -Wl,-Bsymbolic-functions $$(ldflags) \
+		-o $$@ $$(filter %.o %.a,$$^)
+endef
+$(foreach d,$(shims),$(eval $(call shared,$d)))
+
+define lone
+$(B)/lib/ncp/$(basename $(notdir $1)): $(call objs,obj,$1)
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$(Q)$$(call link)
+endef
+$(foreach f,$(lone_c),$(eval $(call lone,$f)))
+
 # A test is linked with tests/tap, its folder's other .c files, what it uses of tests/support, and,
 # in tests/producer and tests/clients/PROGRAM, that program without its main.c.
 define test
 $(B)/$(1:.c=): $(call objs,tobj,$1 $(wildcard tests/tap/*.c) \
 		$(if $(filter tests/tools/,$(dir $1)),, \
 		$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c))) \
-		$(filter-out %/main.c,$(wildcard $(patsubst tests/producer/,producer/,$(patsubst \
+		$(filter-out %/main.c $(lone_c),$(wildcard $(patsubst tests/producer/,producer/,$(patsubst \
 		tests/clients/%,clients/%,$(filter tests/producer/ tests/clients/%,$(dir $1))))*.c))) \
 		$(B)/tobj/libsupport.a $(B)/lib/libncputil.a $(B)/tobj/libncpbus.a
 	@mkdir -p $$(@D)
@@ -222,10 +257,13 @@ man_alias = $(shell awk '/^\.Sh/ { n = /NAME/ } n && /^\.Nm/ { p = FILENAME; sub
 	if (p != $$2 ".3") print p "=" $$2 ".3" }' $(filter %.3,$(man)))
 
 install: all
-	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(PKGCONFIGDIR))
+	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(PKGCONFIGDIR) \
+		$(PRIVATEDIR))
 	$(foreach p,$(programs),install $p $(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/ &&) :
 	install -m 644 $(B)/lib/libncpbus.a $(so) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(notdir $(so)) $(DESTDIR)$(LIBDIR)/libncpbus.so
+	install $(private) $(DESTDIR)$(PRIVATEDIR)/
+	install -Dm 644 clients/ncp-run/apparmor-local $(DESTDIR)$(DATADIR)/apparmor-local
 	install -m 644 libncpbus/include/ncpbus.h $(DESTDIR)$(INCLUDEDIR)/
 	install -d $(DESTDIR)$(EXTCAPDIR)
 	ln -sf $(BINDIR)/ncp-extcap $(DESTDIR)$(EXTCAPDIR)/ncp-extcap
@@ -237,6 +275,8 @@ install: all
 uninstall:
 	rm -f $(foreach p,$(programs),$(DESTDIR)$(if $(filter %/ncp-producer,$p),$(SBINDIR),$(BINDIR))/$(notdir $p)) \
 		$(addprefix $(DESTDIR)$(LIBDIR)/,$(notdir $(so)) libncpbus.a libncpbus.so) \
+		$(addprefix $(DESTDIR)$(PRIVATEDIR)/,$(notdir $(private))) \
+		$(DESTDIR)$(DATADIR)/apparmor-local \
 		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
 		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap \
 		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \

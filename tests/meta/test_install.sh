@@ -25,9 +25,12 @@ $(make -s BUILD="$NCP_BUILD" --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/usr x | cu
 lib/libncpbus.a
 lib/libncpbus.so
 lib/libncpbus.so.0
+lib/ncp/libncp-pcap.so
+lib/ncp/ncp-pcap-keeper
 lib/pkgconfig/ncpbus.pc
 $pages
 $aliases
+share/ncp/apparmor-local
 sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
 	"programs, libraries, header and pages, and nothing else"
 

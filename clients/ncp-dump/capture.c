@@ -278,18 +278,22 @@ static int begin(struct capture *cap, const struct state *resume)
 static int say_store(struct capture *cap, int r)
 {
 	const char *name = cap->store.error_of_state ? cap->o->resume : cap->store.series.path;
-	const char *todo = r == -ENOSPC || r == -EDQUOT ? "make room, or write elsewhere" :
+	const char *todo = cap->store_open && cap->store.uncut ?
+				   "ncp-dump --repair keeps more, once there can be written" :
+			   r == -ENOSPC || r == -EDQUOT ? "make room, or write elsewhere" :
 			   r == -EEXIST			? "name another, or leave out --no-clobber" :
 			   r == -ENOTTY ? "redirect it to a file or a pipe" :
 			   r == -ESPIPE ? "files can only follow each other where they are regular ones" :
+			   r == -ESTALE ? "leave it there while it is written" :
 					  NULL;
 
 	if (!strcmp(name, "-"))
 		name = "standard output";
 	if (cap->store.series.files || cap->ledger.n)
 		return message_error(EXIT_FAILED, name,
-				     MESSAGE_TEXT("%s: %llu frames (%llu bytes) are saved",
-						  ncp_strerror(r),
+				     MESSAGE_TEXT("%s: %s%llu frames (%llu bytes) are saved",
+						  r == -ESTALE ? "it was removed" : ncp_strerror(r),
+						  cap->store.uncut ? "at least " : "",
 						  (unsigned long long)cap->store.series.frames,
 						  (unsigned long long)cap->store.series.bytes),
 				     todo);

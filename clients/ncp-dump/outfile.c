@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "outfile_impl.h"
@@ -632,21 +633,33 @@ static int head_update(struct outfile *f, uint64_t verified, uint64_t written, b
 	int r = capfile_update(f->head + f->head_file, f->head_len - f->head_file, verified,
 			       written, complete);
 
-	if (r < 0)
-		return r;
-	f->told_verified = verified;
-	f->told_written = written;
-	return file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+	return r < 0 ? r : file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
+}
+
+/* Is it still to be found by somebody? */
+static int is_there(struct outfile *f)
+{
+	struct stat st;
+
+	if (f->named && fstat(f->fd, &st) == 0 && st.st_nlink == 0)
+		return outfile_fail(f, -ESTALE, 0);
+	return 0;
 }
 
 int outfile_tell(struct outfile *f)
 {
 	int r = outfile_poll(f);
 
-	if (r < 0 || f->stream || f->mark[f->first_mark].off <= f->told_written)
+	if (r < 0 || f->stream)
 		return r;
-	r = head_update(f, f->told_verified, f->mark[f->first_mark].off, false);
-	return r < 0 ? outfile_fail(f, r, 0) : 0;
+	r = is_there(f);
+	if (r < 0 || f->mark[f->first_mark].off <= f->told.off)
+		return r;
+	r = head_update(f, f->durable.off, f->mark[f->first_mark].off, false);
+	if (r < 0)
+		return outfile_fail(f, r, 0);
+	f->told = f->mark[f->first_mark];
+	return 0;
 }
 
 int outfile_sync(struct outfile *f, struct outfile_mark *m)
@@ -661,6 +674,7 @@ int outfile_sync(struct outfile *f, struct outfile_mark *m)
 		r = fdatasync(f->fd) < 0 ? -errno : head_update(f, v.off, v.off, false);
 		if (r < 0)
 			return outfile_fail(f, r, 0);
+		f->durable = f->told = v;
 	}
 	if (m)
 		*m = v;
@@ -691,6 +705,8 @@ int outfile_finish(struct outfile *f, bool sync)
 {
 	int r = outfile_flush(f);
 
+	if (r == 0 && !f->stream)
+		r = is_there(f);
 	if (r < 0 || f->stream)
 		return r;
 	if (f->physical > f->end && ftruncate(f->fd, (off_t)f->end) < 0)
@@ -700,6 +716,19 @@ int outfile_finish(struct outfile *f, bool sync)
 	if (r == 0 && sync && fsync(f->fd) < 0)
 		r = -errno;
 	return r < 0 ? outfile_fail(f, r, f->end) : 0;
+}
+
+/*
+ * The rest could not be cut off.  On a disk that is so full that not even this can be done (one that
+ * writes everything to a new place) what a kill would leave is left; on one that does not work any
+ * more, what a power cut would leave.
+ */
+static void uncut(struct outfile *f, struct outfile_mark *m, int why)
+{
+	if (f->head && fsync(f->fd) == 0 && head_update(f, m->off, m->off, false) == 0 &&
+	    fsync(f->fd) == 0)
+		return;
+	*m = why == -ENOSPC || why == -EDQUOT ? f->told : f->durable;
 }
 
 int outfile_abandon(struct outfile *f, struct outfile_mark *m)
@@ -712,12 +741,21 @@ int outfile_abandon(struct outfile *f, struct outfile_mark *m)
 	*m = f->n_marks ? f->mark[f->first_mark] : (struct outfile_mark){ 0 };
 	if (f->stream)
 		return 0;
-	if (ftruncate(f->fd, (off_t)m->off) < 0)
+	if (f->error == -ESTALE) { /* nobody will find it */
+		*m = (struct outfile_mark){ .position = OUTFILE_NOWHERE };
+		return f->error;
+	}
+	if (ftruncate(f->fd, (off_t)m->off) < 0) {
 		r = -errno;
-	if (m->off && f->head && r == 0)
+		uncut(f, m, r);
+		return r;
+	}
+	if (m->off && f->head)
 		r = head_update(f, m->off, m->off, true);
-	if (fsync(f->fd) < 0 && r == 0)
-		r = -errno;
+	if (fsync(f->fd) < 0) {
+		r = r < 0 ? r : -errno;
+		*m = f->durable;
+	}
 	return r;
 }
 

@@ -158,7 +158,11 @@ bool outfile_dirty(const struct outfile *f);
  */
 int outfile_sync(struct outfile *f, struct outfile_mark *m) __attribute__((warn_unused_result));
 
-/* outfile_tell - say in the file block how much is whole now: for a kill, not for a power cut. */
+/*
+ * outfile_tell - say in the file block how much is whole now: for a kill, not for a power cut.
+ *
+ * Returns 0; -ESTALE: the file was removed, and this is an error like others; -errno.
+ */
 int outfile_tell(struct outfile *f) __attribute__((warn_unused_result));
 
 /* outfile_verified - the last mark below which the file is whole. */
@@ -176,9 +180,11 @@ int outfile_finish(struct outfile *f, bool sync) __attribute__((warn_unused_resu
 /*
  * outfile_abandon - after an error: keep what is verified, cut off the rest, say "complete".
  *
- *   m  out: what was kept
+ *   m  out: what was kept; if it could not be cut off, what was durable before; nothing of a file
+ *	that was removed
  *
- * Does what can be done, and returns the first further error (0: all of it could).
+ * Does what can be done, and returns the first further error (0: all of it could); -ESTALE if the
+ * file was removed.
  */
 int outfile_abandon(struct outfile *f, struct outfile_mark *m);
 

@@ -28,6 +28,7 @@ struct outfile {
 	int fd;
 	int forbidden;
 	bool stream, direct;
+	bool named; /* it had a name when it was opened */
 	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written */
 	size_t iobuf, pend_max; /* pend_max 0: the ring is too small, always copy */
 	uint64_t window; /* the file ends no further than this behind its first byte that is not
@@ -69,7 +70,7 @@ struct outfile {
 	uint8_t *head;
 	size_t head_len, head_file; /* head_file: of the file block in head */
 	uint64_t head_at;
-	uint64_t told_verified, told_written; /* as the file block has them */
+	struct outfile_mark durable, told; /* of the last sync; of the last time it was told there */
 
 	int error;
 	uint64_t fail_off; /* lowest offset of a write that failed */

@@ -57,6 +57,7 @@ static int open_fd(struct outfile *f, const struct outfile_options *o)
 	if (f->fd < 0 || fstat(f->fd, &st) < 0)
 		return -errno;
 	f->stream = !S_ISREG(st.st_mode);
+	f->named = st.st_nlink > 0;
 	if (!f->stream && ftruncate(f->fd, 0) < 0)
 		return -errno;
 	return 0;

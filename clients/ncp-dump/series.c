@@ -119,13 +119,14 @@ int series_close(struct series *s, struct outfile *f)
 	return 0;
 }
 
-void series_abandoned(struct series *s, struct outfile *f, const struct outfile_mark *kept)
+void series_abandoned(struct series *s, struct outfile *f, const struct outfile_mark *kept,
+		      bool cut)
 {
 	struct outfile_state st;
 
 	outfile_state(f, &st);
 	count(s, kept->off, kept->frames);
-	if (kept->off == 0 && s->files && !st.stream)
+	if (cut && kept->off == 0 && s->files && !st.stream)
 		unlink(s->path);
 	outfile_close(f);
 }

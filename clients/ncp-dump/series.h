@@ -53,8 +53,9 @@ int series_open(struct series *s, const struct outfile_bus *bus, struct outfile 
  */
 int series_close(struct series *s, struct outfile *f) __attribute__((warn_unused_result));
 
-/* series_abandoned - the file was cut to what could be saved: close it, and count that.  One that holds
- * nothing is removed if there was another before. */
-void series_abandoned(struct series *s, struct outfile *f, const struct outfile_mark *kept);
+/* series_abandoned - close a file that outfile_abandon() kept so much of, and count that.  One that was
+ * cut to nothing is removed if there was another before. */
+void series_abandoned(struct series *s, struct outfile *f, const struct outfile_mark *kept,
+		      bool cut);
 
 #endif

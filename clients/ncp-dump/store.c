@@ -754,6 +754,7 @@ void store_abandon(struct store *s)
 	if (!s->file)
 		return;
 	int r = outfile_abandon(s->file, &m);
+	s->uncut = r < 0 && r != -ESTALE;
 	/* The others of its group take over what was not kept. */
 	if (r == 0 && s->o->group && m.position != OUTFILE_NOWHERE && m.off >= s->section_off)
 		ncp_release(s->c, m.position, m.seq);
@@ -769,7 +770,7 @@ void store_abandon(struct store *s)
 		else
 			ledger_cut(s->ledger, m.off ? m.seq : s->section_seq, frames);
 	}
-	series_abandoned(&s->series, s->file, &m);
+	series_abandoned(&s->series, s->file, &m, r == 0);
 	s->file = NULL;
 }
 

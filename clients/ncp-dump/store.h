@@ -31,6 +31,7 @@ struct store {
 	struct outfile *file; /* NULL: between two files */
 	bool ended;	      /* the last file that was asked for is full */
 	uint64_t left_out;    /* frames that store_frames() was given and had no file for */
+	bool uncut;	      /* it failed, and what is unfinished could not be cut off either */
 
 	/* The section. */
 	uint64_t incarnation;

@@ -33,7 +33,8 @@ procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter
 mandoc         has_cmds mandoc
 mount          has_cmds mount umount losetup
-e2fsprogs      has_cmds mkfs.ext4
+e2fsprogs      has_cmds mkfs.ext4 fsck.ext4
+btrfs-progs    has_cmds mkfs.btrfs btrfs
 '
 PATH=$PATH:/usr/sbin:/sbin
 

@@ -229,7 +229,7 @@ appears()
 	described eth0 eth2
 	[ "$(tshark -r "$TAP_DIR/lan.pcapng" -Y 'frame.interface_name == "eth2" && frame.len == 100' \
 		2>/dev/null | wc -l)" = 1000 ]
-	tcpdump -r "$TAP_DIR/lan.pcapng" --count 2>/dev/null | grep "^[0-9]* packets"
+	checked "first=0" # libpcap reads it, too
 }
 
 # The frames that showed it was there have all come: total.
@@ -323,10 +323,11 @@ refused()
 	sweep
 	spawn_in a p ncp-producer "${@:3}"
 	reap p 10
-	cat "$TAP_DIR/p.err"
+	grep -v '^ncp-producer: user' "$TAP_DIR/p.err" >"$TAP_DIR/said" || :
+	cat "$TAP_DIR/said"
 	[ "$status" = "$want" ]
-	[ "$(wc -l <"$TAP_DIR/p.err")" = 1 ]
-	grep "^ncp-producer: $regex" "$TAP_DIR/p.err"
+	[ "$(wc -l <"$TAP_DIR/said")" = 1 ]
+	grep "^ncp-producer: $regex" "$TAP_DIR/said"
 	[ -z "$(ls "$NCP_DIR")" ]
 }
 
@@ -338,7 +339,7 @@ refusals()
 	refused 2 "--workers: source synth:: its frames come one after the other: " \
 		-b lan --workers 2 eth0,synth:
 	refused 2 "ring size: .* so many workers: give -m 65536K" -b lan -m 32M --workers 4 \
-		eth0,eth1 -Z 65001
+		eth0,eth1
 	refused 2 "filter" -b lan eth0,eth1 'tcp prot 80'
 }
 

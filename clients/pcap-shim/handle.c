@@ -13,39 +13,74 @@
 
 #include "real.h"
 
+/*
+ * The table.  It is looked through by every call, also by pcap_breakloop() in a signal's handler: so
+ * without a lock, and slots are never freed.  Who asks for a handle holds it, so its slot does not
+ * change meanwhile; others may.
+ */
+#define SLOTS 63 /* a KiB of them at once */
+
+struct slot {
+	_Atomic(pcap_t *) outer; /* NULL: free */
+	struct handle *h;
+};
+
+static struct slots {
+	struct slot slot[SLOTS];
+	_Atomic(struct slots *) next;
+} table;
+/* Who changes the table. */
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct handle *table;
-/* +1 at each change of the table: what a thread remembers of it holds for one value.  0: there was
- * never a handle. */
-static _Atomic uint64_t generation;
+
+static struct slot *slot_of(const pcap_t *outer)
+{
+	/* Acquire: what the slot was given was stored before outer, or before the next slots. */
+	for (struct slots *s = &table; s;
+	     s = atomic_load_explicit(&s->next, memory_order_acquire))
+		for (size_t i = 0; i < SLOTS; i++)
+			if (atomic_load_explicit(&s->slot[i].outer, memory_order_acquire) == outer)
+				return &s->slot[i];
+	return NULL;
+}
 
 struct handle *handle_of(pcap_t *p)
 {
-	static _Thread_local struct {
-		const pcap_t *p;
-		struct handle *h;
-		uint64_t generation;
-	} last;
-	/* Acquire: who was given a handle by another thread was so after it changed the table. */
-	uint64_t now = atomic_load_explicit(&generation, memory_order_acquire);
+	const struct slot *s = p ? slot_of(p) : NULL;
 
-	if (now == 0)
-		return NULL;
-	if (last.p == p && last.generation == now)
-		return last.h;
-	pthread_mutex_lock(&table_lock);
-	last.generation = atomic_load_explicit(&generation, memory_order_relaxed);
-	last.p = p;
-	last.h = table;
-	while (last.h && last.h->outer != p)
-		last.h = last.h->next;
-	pthread_mutex_unlock(&table_lock);
-	return last.h;
+	return s ? s->h : NULL;
 }
 
-static void table_changed(void)
+static int table_add(struct handle *h)
 {
-	atomic_fetch_add_explicit(&generation, 1, memory_order_release);
+	int r = 0;
+
+	pthread_mutex_lock(&table_lock);
+	struct slot *slot = slot_of(NULL);
+	if (!slot) {
+		struct slots *last = &table, *more = calloc(1, sizeof(*more));
+
+		while (last->next)
+			last = last->next;
+		atomic_store_explicit(&last->next, more, memory_order_release);
+		slot = more ? &more->slot[0] : NULL;
+	}
+	if (slot) {
+		slot->h = h;
+		atomic_store_explicit(&slot->outer, h->outer, memory_order_release);
+	} else {
+		r = -1;
+	}
+	pthread_mutex_unlock(&table_lock);
+	return r;
+}
+
+static void table_remove(const struct handle *h)
+{
+	pthread_mutex_lock(&table_lock);
+	struct slot *slot = slot_of(h->outer);
+	if (slot)
+		atomic_store_explicit(&slot->outer, NULL, memory_order_relaxed);
+	pthread_mutex_unlock(&table_lock);
 }
 
 /* --- fork ------------------------------------------------------------------------------------- */
@@ -67,15 +102,16 @@ static void after_fork(void)
  */
 static void after_fork_in_child(void)
 {
-	for (struct handle *h = table; h; h = h->next) {
-		if (h->fd < 0)
-			continue;
-		int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (fd >= 0) {
-			dup3(fd, h->fd, O_CLOEXEC);
+	for (struct slots *s = &table; s; s = s->next)
+		for (size_t i = 0; i < SLOTS; i++) {
+			int old = s->slot[i].outer ? s->slot[i].h->fd : -1;
+			int fd = old < 0 ? -1 : eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+
+			if (fd < 0)
+				continue;
+			dup3(fd, old, O_CLOEXEC);
 			close(fd);
 		}
-	}
 	pthread_mutex_unlock(&table_lock);
 }
 
@@ -101,12 +137,9 @@ struct handle *handle_make(const char *name, char *error)
 	if (!h->outer)
 		goto fail;
 	pthread_once(&once, fork_prepare);
-	pthread_mutex_lock(&table_lock);
-	h->next = table;
-	table = h;
-	table_changed();
-	pthread_mutex_unlock(&table_lock);
-	return h;
+	if (table_add(h) == 0)
+		return h;
+	real()->close(h->outer);
 fail:
 	snprintf(error, PCAP_ERRBUF_SIZE, "%s: out of memory", name);
 	if (h)
@@ -117,15 +150,7 @@ fail:
 
 void handle_free(struct handle *h)
 {
-	struct handle **at = &table;
-
-	pthread_mutex_lock(&table_lock);
-	while (*at && *at != h)
-		at = &(*at)->next;
-	if (*at)
-		*at = h->next;
-	table_changed();
-	pthread_mutex_unlock(&table_lock);
+	table_remove(h);
 	ncp_detach(h->client);
 	if (h->fd >= 0)
 		close(h->fd);

@@ -24,7 +24,6 @@
 struct handle {
 	pcap_t *outer, *inner;	/* inner: NULL until activated */
 	char *name;		/* of the device, as the program gave it */
-	struct handle *next;	/* in the table */
 
 	/* What the program set before it activated; what has no meaning for a bus is not kept. */
 	int snaplen, timeout_ms;
@@ -56,7 +55,7 @@ struct handle {
 	char error[PCAP_ERRBUF_SIZE];
 };
 
-/* handle_of - the handle behind a pcap_t, NULL if it is a real one.  Cheap; any thread. */
+/* handle_of - the handle behind a pcap_t, NULL if it is a real one.  Any thread, and signals' handlers. */
 struct handle *handle_of(pcap_t *p);
 
 /*

@@ -481,6 +481,69 @@ static void test_linktypes(void)
 	pcap_close(p);
 }
 
+/* The only interface there is has another link type than the one that was told: a bus that had no
+ * interface yet, or was replaced. */
+static void test_linktype_gone(void)
+{
+	uint8_t buf[FRAME_CAP];
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	struct test_bus other;
+	char name[80], why[128];
+	int r;
+
+	bus_make(&other);
+	if (ncpi_bus_open(other.dirfd, other.name, &other.geo, &other.bus, why) < 0 ||
+	    ncpi_writer_open(&other.bus, &other.o, &other.w, why) < 0 ||
+	    ncpi_writer_start(other.w) < 0)
+		bail("%s", why);
+	ncpi_writer_state(other.w, NCP_LIVE, 0);
+	setenv("NCP_DIR", other.dir, 1);
+	snprintf(name, sizeof(name), "ncp:%s", other.name);
+	pcap_t *p = open_or_bail(name, 0, 10);
+	is_i64(DLT_EN10MB, pcap_datalink(p), "a bus without an interface is taken for Ethernet");
+	other.interface = ncpi_writer_interface(
+		other.w, &(struct ncpi_interface_desc){ .name = "tun0", .linktype = 101,
+							.snaplen = 262144 });
+	struct ncpi_frame f = frame_fill(0, buf, sizeof(buf));
+	f.interface = (uint32_t)other.interface;
+	if (other.interface < 0 || ncpi_writer_publish(other.w, 0, &f, 1) != 1)
+		bail("publish");
+	while ((r = pcap_next_ex(p, &h, &data)) == 0)
+		;
+	is_i64(PCAP_ERROR, r, "a frame of another link type is an error then");
+	ok(strstr(pcap_geterr(p), "another link type") != NULL, "which says so: %s", pcap_geterr(p));
+	pcap_close(p);
+	bus_stop(&other, NCP_ENDED);
+	close(other.dirfd);
+	setenv("NCP_DIR", bus.dir, 1);
+}
+
+/* --- options of the device -------------------------------------------------------------------- */
+
+static void test_ordered(void)
+{
+	uint8_t buf[3][FRAME_CAP];
+	struct ncpi_frame f[3];
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	pcap_t *p = open_or_bail(with("ordered"), 0, 1000);
+	unsigned int bad = 0;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		f[i] = frame_fill(i, buf[i], FRAME_CAP);
+		f[i].ts_ns += (3 - i) * 5000000;
+		f[i].interface = (uint32_t)bus.interface;
+	}
+	if (ncpi_writer_publish(bus.w, 0, f, 3) != 3)
+		bail("publish");
+	bus.next += 3;
+	for (unsigned int i = 3; i-- > 0;)
+		bad += pcap_next_ex(p, &h, &data) != 1 || memcmp(data, buf[i], f[i].caplen);
+	is_u64(0, bad, "ordered: frames come in the order of their times");
+	pcap_close(p);
+}
+
 /* --- real handles beside ours ----------------------------------------------------------------- */
 
 struct reader {
@@ -558,6 +621,27 @@ static void test_threads(void)
 }
 
 /* --- devices ---------------------------------------------------------------------------------- */
+
+static void test_many(void)
+{
+	enum { MANY = 200 };
+	pcap_t *p[MANY];
+	unsigned int bad = 0;
+
+	for (int i = 0; i < MANY; i++)
+		p[i] = pcap_create(device, error);
+	for (int i = 0; i < MANY; i += 3)
+		pcap_close(p[i]);
+	for (int i = 0; i < MANY; i += 3)
+		p[i] = i % 2 ? pcap_create(device, error) : pcap_open_dead(DLT_RAW, i);
+	for (int i = 0; i < MANY; i++)
+		bad += pcap_snapshot(p[i]) != (i % 3 || i % 2 ? PCAP_ERROR_NOT_ACTIVATED :
+					       i	      ? i :
+								0);
+	for (int i = 0; i < MANY; i++)
+		pcap_close(p[i]);
+	is_u64(0, bad, "two hundred handles at once, each what it is");
+}
 
 static void test_devices(void)
 {
@@ -665,7 +749,7 @@ int main(void)
 {
 	int fds;
 
-	plan(30 + 29 + 9 + 22 + 12 + 7 + 7 + 12 + 13 + 5 + 5 + 2 + 1);
+	plan(30 + 29 + 9 + 22 + 12 + 7 + 7 + 12 + 13 + 3 + 1 + 1 + 5 + 5 + 2 + 1);
 	bus_make(&bus);
 	bus.geo.ring_size = 1 << 20; /* more than a bufferful */
 	keeper_put();
@@ -683,6 +767,9 @@ int main(void)
 	test_poll();
 	test_ends();
 	test_linktypes();
+	test_linktype_gone();
+	test_ordered();
+	test_many();
 	test_threads();
 	test_devices();
 	test_fork();

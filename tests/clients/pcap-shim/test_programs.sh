@@ -3,7 +3,7 @@
 # test_programs.sh - a plain program of libpcap reads a bus in every way that libpcap offers.
 . tests/tap/tap.sh
 [ -z "${SANITIZE:-}" ] || skip_all "a sanitized library cannot be loaded into plain programs"
-plan 27
+plan 30
 
 export NCP_DIR=$TAP_DIR/busses
 mkdir "$NCP_DIR"
@@ -73,3 +73,27 @@ out=$(NCP_PCAP_OPTIONS=from=oldest ncp-run -o shard=0/2 pcap_program loop "ncp:$
 other=$(NCP_PCAP_OPTIONS=from=oldest ncp-run -o shard=1/2 pcap_program loop "ncp:$bus")
 one=${out%% *} two=${other%% *}
 is $count "$((${one#*=} + ${two#*=}))" "and shards, by options for all devices: $one and $two"
+
+# Ten times what the ring holds.
+reliably()
+{
+	bus=$(bus_name reliable)
+	spawn producer ncp-producer -b "$bus" -m 8M --reliable --wait-clients 1 synth:count=500000,pps=0,size=128
+	wait_for '[ -e "$NCP_DIR/ncp.$bus" ]' 10
+	ncp-run pcap_program loop "ncp:$bus?reliable" >"$TAP_DIR/out"
+	reap producer 20
+}
+run_step "a producer that waits for the program" reliably
+is "frames=500000 first=0 last=499999 holes=0 duplicates=0 end=0 recv=500000 drop=0 ifdrop=0" \
+	"$(<"$TAP_DIR/out")" "reliable: the program is given every frame"
+
+# Whatever libpcap has that takes a handle stands in the way of ours.
+served=$(nm -D --defined-only "$NCP_BUILD/lib/ncp/libncp-pcap.so" | awk '{ print $3 }')
+taking=$("${CC:-gcc}" -E -P -x c - <<<'#include <pcap/pcap.h>' | tr '\n' ' ' | tr ';' '\n' |
+	grep -oE 'pcap_[a-z_0-9]+ *\( *(const )?pcap_t \*' | grep -oE '^pcap_[a-z_0-9]+')
+[ "$(wc -l <<<"$taking")" -ge 40 ] || bail "pcap.h cannot be read: $taking"
+# Not in every libpcap's build: for remote captures, other systems.
+exported=$(nm -D --defined-only "$(ldconfig -p | sed -n 's/.*libpcap.so.0.8 .*=> //p' | head -n 1)" |
+	awk '{ print $3 }')
+is "" "$(grep -Fx "$taking" <<<"$exported" | grep -vFx "$served")" \
+	"every call of libpcap that takes a handle is served"

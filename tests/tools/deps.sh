@@ -27,7 +27,9 @@ perl           has_cmds prove
 python3        has_cmds python3
 spin           has_cmds spin
 tcpdump        has_cmds tcpdump
-tshark         has_cmds tshark capinfos
+tshark         has_cmds tshark capinfos dumpcap
+ngrep          has_cmds ngrep
+softflowd      has_cmds softflowd softflowctl
 iproute2       has_cmds ip
 procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter

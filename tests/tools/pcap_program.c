@@ -195,9 +195,9 @@ static int become_nobody(void)
 {
 	char empty[] = "/tmp/pcap-program.XXXXXX";
 
-	if (!mkdtemp(empty) || chroot(empty) < 0 || chdir("/") < 0)
+	/* Without a name from here on: nobody has to remove it. */
+	if (!mkdtemp(empty) || chdir(empty) < 0 || rmdir(empty) < 0 || chroot(".") < 0)
 		return -1;
-	/* Gone from the outer root as soon as nobody stands in it. */
 	return setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0 ? -1 : 0;
 }
 

@@ -25,6 +25,8 @@ DATADIR  ?= $(PREFIX)/share/ncp
 MANDIR   ?= $(PREFIX)/share/man
 # Debian's Wireshark looks in one folder, whatever our PREFIX; elsewhere below it, touch nothing else.
 EXTCAPDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/lib$(addprefix /,$(multiarch)),$(LIBDIR))/wireshark/extcap
+PYTHONDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/python3,$(PREFIX)/lib/python$(pyversion))/dist-packages
+pyversion = $(shell PATH=/usr/bin:/bin python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 multiarch = $(shell gcc -print-multiarch 2>/dev/null)
 
 # What a component links besides libncpbus and libc: names for pkg-config.
@@ -62,6 +64,7 @@ lib_c  := $(wildcard libncpbus/*.c)
 util_c := $(wildcard libncpbus/util/*.c)
 map    := $(wildcard libncpbus/ncpbus.map)
 man    := $(wildcard doc/man/*.[1-8])
+python := $(addprefix clients/python/ncpbus/,__init__.py _abi.py _bus.py py.typed)
 folders := $(patsubst %/main.c,%,$(wildcard producer/main.c clients/*/main.c))
 name    = $(if $(filter producer,$1),ncp-producer,$(notdir $1))
 programs := $(foreach d,$(folders),$(B)/bin/$(call name,$d))
@@ -265,7 +268,8 @@ install: all
 	install $(private) $(DESTDIR)$(PRIVATEDIR)/
 	install -Dm 644 clients/ncp-run/apparmor-local $(DESTDIR)$(DATADIR)/apparmor-local
 	install -m 644 libncpbus/include/ncpbus.h $(DESTDIR)$(INCLUDEDIR)/
-	install -d $(DESTDIR)$(EXTCAPDIR)
+	install -d $(DESTDIR)$(EXTCAPDIR) $(DESTDIR)$(PYTHONDIR)/ncpbus
+	install -m 644 $(python) $(DESTDIR)$(PYTHONDIR)/ncpbus/
 	ln -sf $(BINDIR)/ncp-extcap $(DESTDIR)$(EXTCAPDIR)/ncp-extcap
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
@@ -278,7 +282,7 @@ uninstall:
 		$(addprefix $(DESTDIR)$(PRIVATEDIR)/,$(notdir $(private))) \
 		$(DESTDIR)$(DATADIR)/apparmor-local \
 		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
-		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap \
+		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap $(patsubst clients/python/%,$(DESTDIR)$(PYTHONDIR)/%,$(python)) \
 		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 		$(foreach a,$(man_alias),$(DESTDIR)$(MANDIR)/man3/$(lastword $(subst =, ,$a)))
 

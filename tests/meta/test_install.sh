@@ -28,6 +28,7 @@ lib/libncpbus.so.0
 lib/ncp/libncp-pcap.so
 lib/ncp/ncp-pcap-keeper
 lib/pkgconfig/ncpbus.pc
+$(find clients/python/ncpbus \( -name "*.py" -o -name py.typed \) -printf "lib/python3/dist-packages/ncpbus/%f\n")
 $pages
 $aliases
 share/ncp/apparmor-local

@@ -11,6 +11,8 @@ has_cc()     { command -v "${CC:-gcc}"; }
 has_libc()   { echo '#include <stdio.h>' | "${CC:-gcc}" -E -; }
 has_cxx()    { echo 'int x;' | "${CC:-gcc}" -x c++ -fsyntax-only -; }
 has_pc()     { pkg-config --exists "$1"; }
+# Debian's own python, whatever else PATH has.
+has_py()     { PATH=/usr/bin:/bin python3 -c "import $1"; }
 has_cmds()   { local c; for c in "$@"; do command -v "$c" || return; done; }
 
 # What Debian's package gives | how to see that it is there.  pkg-config stands before its users.
@@ -26,6 +28,10 @@ libseccomp-dev has_pc libseccomp
 perl           has_cmds prove
 python3        has_cmds python3
 spin           has_cmds spin
+python3-numpy  has_py numpy
+python3-scapy  has_py scapy
+python3-dpkt   has_py dpkt
+mypy           has_cmds mypy
 tcpdump        has_cmds tcpdump
 tshark         has_cmds tshark capinfos dumpcap
 ngrep          has_cmds ngrep

@@ -3,9 +3,12 @@
 #include "capfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "util/file.h"
 #include "util/pcapng.h"
 
 #define PAGE 4096u
@@ -99,4 +102,18 @@ long capfile_find(const uint8_t *page, size_t len)
 	struct capfile_head h;
 
 	return capfile_head(page, len, &h);
+}
+
+int capfile_look(const char *path, struct capfile_head *h)
+{
+	uint8_t page[PAGE];
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	ssize_t n = file_pread_all(fd, page, sizeof(page), 0);
+	close(fd);
+	if (n < 0)
+		return (int)n;
+	return capfile_head(page, (size_t)n, h) < 0 ? -EBADMSG : 0;
 }

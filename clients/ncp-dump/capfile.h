@@ -18,7 +18,7 @@
  *	Interface Statistics Blocks
  *
  * Another incarnation of the bus begins another such section in the same file.
- * Pure: no system call.
+ * Pure but for capfile_look().
  */
 
 #include <stdbool.h>
@@ -87,5 +87,8 @@ struct capfile_head {
 /* capfile_head - read it from the beginning of a file.  Returns as capfile_find(). */
 long capfile_head(const uint8_t *page, size_t len, struct capfile_head *h)
 	__attribute__((warn_unused_result));
+
+/* capfile_look - open a file (no symbolic link) and read its head.  Returns 0, -EBADMSG, -errno. */
+int capfile_look(const char *path, struct capfile_head *h) __attribute__((warn_unused_result));
 
 #endif

@@ -277,7 +277,8 @@ static int begin(struct capture *cap, const struct state *resume)
 
 static int say_store(struct capture *cap, int r)
 {
-	const char *name = cap->store.error_of_state ? cap->o->resume : cap->store.series.path;
+	const char *name = cap->store.error_of_state ? cap->o->resume :
+							series_failed(&cap->store.series);
 	const char *todo = cap->store_open && cap->store.uncut ?
 				   "ncp-dump --repair keeps more, once there can be written" :
 			   r == -ENOSPC || r == -EDQUOT ? "make room, or write elsewhere" :
@@ -286,18 +287,20 @@ static int say_store(struct capture *cap, int r)
 			   r == -ESPIPE ? "files can only follow each other where they are regular ones" :
 			   r == -ESTALE ? "leave it there while it is written" :
 					  NULL;
+	const char *why = r == -ESTALE ? "it was removed" : ncp_strerror(r);
 
 	if (!strcmp(name, "-"))
 		name = "standard output";
+	if (!strcmp(name, CLOSER_KEEP_FREE))
+		why = "less is free, and there is no older file to delete";
 	if (cap->store.series.files || cap->ledger.n)
 		return message_error(EXIT_FAILED, name,
-				     MESSAGE_TEXT("%s: %s%llu frames (%llu bytes) are saved",
-						  r == -ESTALE ? "it was removed" : ncp_strerror(r),
+				     MESSAGE_TEXT("%s: %s%llu frames (%llu bytes) are saved", why,
 						  cap->store.uncut ? "at least " : "",
 						  (unsigned long long)cap->store.series.frames,
 						  (unsigned long long)cap->store.series.bytes),
 				     todo);
-	return message_error(EXIT_FAILED, name, ncp_strerror(r), todo);
+	return message_error(EXIT_FAILED, name, why, todo);
 }
 
 int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_client *c,

@@ -2,6 +2,7 @@
 /* main.c - ncp-dump: writes the frames of a capture bus to a file, or prints them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <ncpbus.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "capture.h"
 #include "options.h"
+#include "rights.h"
 #include "repair.h"
 #include "util/message.h"
 
@@ -187,11 +189,24 @@ static int attach(const struct dump_options *o, const char *bus, struct ncp_clie
 	return r == 0 ? EXIT_DONE : say_attach(bus, r, error);
 }
 
+/* The name that --atomic would give this file when it is complete, if it is such a one. */
+static bool part_name(const char *path, char final[PATH_MAX])
+{
+	size_t len = strlen(path);
+
+	if (len < 6 || strcmp(path + len - 5, ".part"))
+		return false;
+	memcpy(final, path, len - 5);
+	final[len - 5] = '\0';
+	return true;
+}
+
 /* The state of the last run, and its file cut to what it says.  0, 1 (there is none), or < 0 after
  * saying why not. */
 static int resume(const struct dump_options *o, const char *bus, struct state *s)
 {
 	const char *why = NULL;
+	char final[PATH_MAX];
 	int r = state_load(o->resume, s, &why);
 
 	if (r == 0)
@@ -209,6 +224,15 @@ static int resume(const struct dump_options *o, const char *bus, struct state *s
 		return -1;
 	}
 	r = state_cut(s);
+	if (r == -ENOENT && part_name(s->file, final)) {
+		/* It was completed, and killed before it could say so. */
+		strcpy(s->file, final);
+		r = state_cut(s);
+	} else if (r == 0 && part_name(s->file, final)) {
+		r = renameat2(AT_FDCWD, s->file, AT_FDCWD, final, RENAME_NOREPLACE) < 0 ? -errno : 0;
+		if (r == 0)
+			strcpy(s->file, final);
+	}
 	if (r == -ENOENT || r == -ENODATA || r == -EBADMSG) {
 		message_note(s->file,
 			     r == -ENOENT  ? "it has gone" :
@@ -224,12 +248,91 @@ static int resume(const struct dump_options *o, const char *bus, struct state *s
 	return 0;
 }
 
+/* --- -Z --------------------------------------------------------------------------------------- */
+
+struct becoming {
+	const struct dump_options *o;
+	const char *bus;
+	struct rights who;
+	char dir[PATH_MAX]; /* where it may not make files */
+};
+
+/* May files be made beside this one? */
+static int may_make(struct becoming *b, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	snprintf(b->dir, sizeof(b->dir), "%.*s", slash ? (int)(slash - path) : 1,
+		 slash ? path : ".");
+	if (slash == path)
+		strcpy(b->dir, "/");
+	return faccessat(AT_FDCWD, b->dir, W_OK | X_OK, AT_EACCESS) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* What the user will need once the first file is open.  As that user. */
+static int may_go_on(void *arg)
+{
+	struct becoming *b = arg;
+	struct ncp_options a = { .size = sizeof(a), .flags = NCP_NO_REGISTRY,
+				 .from = NCP_WHERE_INIT, .dir = b->o->dir,
+				 .trust_owner = b->o->trust };
+	struct ncp_client *c;
+	int r = b->o->rotating || b->o->atomic ? may_make(b, b->o->write) : 0;
+
+	if (r == 0 && b->o->resume)
+		r = may_make(b, b->o->resume);
+	if (r < 0)
+		return r;
+	*b->dir = '\0';
+	r = ncp_attach(&c, b->bus, &a);
+	ncp_detach(c);
+	return r == NCP_EACCESS ? r : 0;
+}
+
+/* Before the file is opened: who it will be, and whether that will do.  EXIT_DONE, or the status. */
+static int rights_check(struct becoming *b)
+{
+	int r = rights_find(b->o->user, &b->who);
+
+	if (r < 0)
+		return message_error(EXIT_FAILED, MESSAGE_TEXT("-Z %s", b->o->user),
+				     r == -ENOENT ? "there is no such user" : ncp_strerror(r), NULL);
+	r = rights_try(&b->who, may_go_on, b);
+	if (r == NCP_EACCESS)
+		return message_error(EXIT_FAILED, MESSAGE_TEXT("-Z %s", b->o->user),
+				     MESSAGE_TEXT("may not read bus %s when it is replaced", b->bus),
+				     "make the user a member of the bus's group");
+	if (r < 0)
+		return message_error(EXIT_FAILED, MESSAGE_TEXT("-Z %s", b->o->user),
+				     *b->dir ? MESSAGE_TEXT("may not make files in %s: %s", b->dir,
+							    ncp_strerror(r)) :
+					       ncp_strerror(r),
+				     *b->dir ? "let the user own the directory, or name another" : NULL);
+	return EXIT_DONE;
+}
+
+/* The file is open: it becomes the user's, and so do we. */
+static int rights_leave(const struct becoming *b, const struct capture *cap)
+{
+	int r, fd = cap->store_open && cap->store.file ? outfile_fd(cap->store.file) : -1;
+
+	if (fd >= 0 && geteuid() == 0 && b->who.uid != 0 && strcmp(b->o->write, "-") &&
+	    fchown(fd, b->who.uid, b->who.gid) < 0 && errno != EPERM && errno != EINVAL)
+		return message_error(EXIT_FAILED, cap->store.series.path, ncp_strerror(-errno), NULL);
+	r = rights_drop(&b->who);
+	if (r < 0)
+		return message_error(EXIT_FAILED, MESSAGE_TEXT("-Z %s", b->o->user), ncp_strerror(r),
+				     NULL);
+	return EXIT_DONE;
+}
+
 static int run(const struct dump_options *o, FILE *json)
 {
 	char bus[64];
 	struct ncp_client *c = NULL;
 	struct capture cap;
 	struct ledger_sum sum;
+	struct becoming b = { .o = o, .bus = bus };
 	struct state state;
 	uint64_t missing_ns = 0;
 	int r, status;
@@ -247,12 +350,16 @@ static int run(const struct dump_options *o, FILE *json)
 		status = attach(o, bus, &c, &missing_ns);
 	if (status != EXIT_DONE)
 		return status;
-	r = o->resume ? resume(o, bus, &state) : 1;
-	if (r < 0) {
+	if (o->user)
+		status = rights_check(&b);
+	r = status == EXIT_DONE && o->resume ? resume(o, bus, &state) : 1;
+	if (r < 0 || status != EXIT_DONE) {
 		ncp_detach(c);
-		return EXIT_FAILED;
+		return r < 0 ? EXIT_FAILED : status;
 	}
 	status = capture_begin(&cap, o, c, bus, &signals, r == 0 ? &state : NULL);
+	if (status == EXIT_DONE && o->user)
+		status = rights_leave(&b, &cap);
 	if (status == EXIT_DONE) {
 		if (o->group)
 			cap.from_missing_ns = missing_ns;

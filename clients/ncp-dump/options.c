@@ -19,13 +19,20 @@
 #define FILTER_MAX (1u << 20)
 #define SHARDS_MAX 65536
 #define REORDER_MAX (60 * SECOND)
+#define KB UINT64_C(1000)
 #define MB UINT64_C(1000000)
+#define FILES_MAX UINT32_MAX
+#define RING_FILES_MAX 99999u /* their numbers have five digits, and all are another's */
+#define QUOTA_MIN UINT64_C(1048576)
+#define QUOTA_FILES 8u	      /* in a quota, where no size is given */
 
 /* What the calls of the table write to; now is the same for all of them. */
 struct parsing {
 	struct dump_options *o;
 	const char *expr, *file; /* -f, -F */
+	uint64_t tcpdump_size;	 /* -C */
 	uint64_t stop_size;	 /* -a filesize: */
+	bool ring;		 /* a limit by -b */
 	uint64_t now_ns;
 };
 
@@ -80,14 +87,46 @@ static int on_stop(void *target, const char *s, const char **why)
 	struct parsing *p = target;
 	struct dump_options *o = p->o;
 
-	*why = "not duration:SECONDS, filesize:KB or packets:N";
+	*why = "not duration:SECONDS, filesize:KB, files:N or packets:N";
 	if (!strncmp(s, "duration:", 9))
 		return parse_duration(s + 9, SECOND, &o->duration_ns);
 	if (!strncmp(s, "filesize:", 9))
-		return parse_size(s + 9, 1000, &p->stop_size);
+		return parse_size(s + 9, KB, &p->stop_size);
+	if (!strncmp(s, "files:", 6))
+		return parse_u64(s + 6, 1, FILES_MAX, &o->rotate.stop_files);
 	if (!strncmp(s, "packets:", 8))
 		return parse_u64(s + 8, 1, UINT64_MAX - 1, &o->count);
 	return -EINVAL;
+}
+
+static int on_ring(void *target, const char *s, const char **why)
+{
+	struct parsing *p = target;
+	struct dump_options *o = p->o;
+	struct rotation_options *r = &o->rotate;
+	uint64_t way;
+
+	*why = "not filesize:KB, duration:SECONDS, interval:SECONDS, packets:N, files:N, "
+	       "printname:FILE or nametimenum:1|2";
+	if (!strncmp(s, "printname:", 10) && s[10]) {
+		o->print_name = s + 10;
+		return 0;
+	}
+	p->ring = true;
+	if (!strncmp(s, "filesize:", 9))
+		return parse_size(s + 9, KB, &r->size);
+	if (!strncmp(s, "duration:", 9))
+		return parse_duration(s + 9, SECOND, &r->duration_ns);
+	if (!strncmp(s, "interval:", 9))
+		return parse_u64(s + 9, 1, UINT32_MAX, &r->interval_s);
+	if (!strncmp(s, "packets:", 8))
+		return parse_u64(s + 8, 1, UINT64_MAX - 1, &r->packets);
+	if (!strncmp(s, "files:", 6))
+		return parse_u64(s + 6, 1, RING_FILES_MAX, &o->keep_files);
+	if (strncmp(s, "nametimenum:", 12) || parse_u64(s + 12, 1, 2, &way) < 0)
+		return -EINVAL;
+	o->time_first = way == 2;
+	return 0;
 }
 
 static int on_direction(void *target, const char *s, const char **why)
@@ -222,25 +261,53 @@ static int take_rotation(struct parsing *p)
 {
 	struct dump_options *o = p->o;
 	struct rotation_options *r = &o->rotate;
+	bool tcpdumps = p->tcpdump_size || r->every_s || r->count;
 
-	r->over = r->size > 0;
-	o->rotating = r->size || r->every_s;
-	if (r->count && !o->rotating)
+	if (p->ring && tcpdumps)
+		return usage("-b with -C, -G or -W", "dumpcap and tcpdump name files in two ways",
+			     "use the options of one of them");
+	if (r->count && !p->tcpdump_size && !r->every_s)
 		return usage("-W", "it counts the files of -C or -G", "give one of them");
-	if (p->stop_size && o->rotating)
+	if (p->stop_size && tcpdumps)
 		return usage("-a filesize: with -C or -G", "a file's end is no end then",
 			     "leave one of them out");
-	if (p->stop_size) {
-		r->size = p->stop_size;
+	o->ring_names = p->ring;
+	o->overwrites = p->ring || tcpdumps;
+	r->over = p->tcpdump_size > 0;
+	if (p->tcpdump_size || (p->stop_size && (!p->ring || !r->size)))
+		r->size = p->tcpdump_size ? p->tcpdump_size : p->stop_size;
+	if (p->ring && !r->size && !r->duration_ns && !r->interval_s && !r->packets && !o->quota)
+		return usage("-b", "nothing says when a file is full",
+			     "add filesize:, duration:, interval: or packets:");
+	o->rotating = o->overwrites || o->quota;
+	if (o->quota && r->size > o->quota / 2)
+		return usage("--quota", "it has no room for two files",
+			     "make it at least twice the size of a file");
+	if (r->stop_files && !o->rotating)
+		return usage("-a files:", "there is only one", "add -b, -C or -G");
+	if (p->stop_size && !o->rotating)
 		r->stop_files = 1;
-	}
-	if ((o->rotating || p->stop_size) && !o->write)
-		return usage(p->stop_size ? "-a filesize:" : "-C, -G", "no file is written",
-			     "name one with -w");
-	if (o->rotating && !strcmp(o->write, "-"))
-		return usage("-w - with -C or -G", "standard output is one stream, not files",
-			     "name a file with -w");
-	if (o->no_clobber && r->over && r->count)
+	else if (o->quota && !r->size)
+		r->size = o->quota / QUOTA_FILES;
+	return OPTIONS_RUN;
+}
+
+/* What there is to be done with files, and whether there are any. */
+static int check_files(const struct dump_options *o)
+{
+	const char *what = o->rotating	 ? "-C, -G, -b or --quota" :
+			   o->keep_free	 ? "--keep-free" :
+			   o->command	 ? "-z" :
+			   o->print_name ? "-b printname:" :
+			   o->atomic	 ? "--atomic" :
+					   NULL;
+
+	if ((what || o->rotate.size) && !o->write)
+		return usage(what ? what : "-a filesize:", "no file is written", "name one with -w");
+	if (what && !strcmp(o->write, "-"))
+		return usage(MESSAGE_TEXT("-w - with %s", what),
+			     "standard output is one stream, not files", "name a file with -w");
+	if (o->no_clobber && o->rotate.over && o->rotate.count)
 		return usage("--no-clobber with -C and -W", "they overwrite the oldest file",
 			     "leave one of them out");
 	return OPTIONS_RUN;
@@ -311,7 +378,7 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .arg = "N", .min = 1, .help = "end after N frames" },
 		{ .letter = 'a', .name = "autostop", .type = OPTION_CALL, .target = &p,
 		  .arg = "WHEN", .call = on_stop,
-		  .help = "end at duration:SECONDS, filesize:KB or packets:N" },
+		  .help = "end at duration:SECONDS, filesize:KB, packets:N or files:N" },
 		{ .name = "wait", .type = OPTION_FLAG, .target = &o->wait,
 		  .help = "wait for the bus if there is none yet" },
 		{ .name = "exit-on-close", .type = OPTION_FLAG, .target = &o->exit_on_close,
@@ -331,7 +398,7 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .help = "share the frames with the other members of this group; who dies is "
 		  "stood in for" },
 		{ .help = "One file after the other" },
-		{ .letter = 'C', .type = OPTION_SIZE, .target = &o->rotate.size,
+		{ .letter = 'C', .type = OPTION_SIZE, .target = &p.tcpdump_size,
 		  .arg = "SIZE", .unit = MB, .min = 1, .help = "the next file, FILE1, FILE2..., when "
 		  "one is larger than so many million bytes" },
 		{ .letter = 'G', .type = OPTION_U64, .target = &o->rotate.every_s,
@@ -341,6 +408,17 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .arg = "COUNT", .min = 1, .max = UINT32_MAX,
 		  .help = "with -C: so many files, the oldest is overwritten; with -G: end after so "
 		  "many" },
+		{ .letter = 'b', .name = "ring-buffer", .type = OPTION_CALL, .target = &p,
+		  .arg = "KEY:VALUE", .call = on_ring, .help = "the next file, FILE_00001_TIME..., at "
+		  "filesize:KB, duration:S, interval:S or packets:N; keep files:N; printname:FILE" },
+		{ .name = "quota", .type = OPTION_SIZE, .target = &o->quota, .arg = "SIZE",
+		  .min = QUOTA_MIN, .help = "delete the oldest files when all have SIZE bytes" },
+		{ .name = "keep-free", .type = OPTION_SIZE, .target = &o->keep_free, .arg = "SIZE",
+		  .min = 1, .help = "delete the oldest files when less than SIZE bytes are free" },
+		{ .letter = 'z', .type = OPTION_STRING, .target = &o->command,
+		  .arg = "COMMAND", .help = "run COMMAND FILE for each file that is closed" },
+		{ .name = "atomic", .type = OPTION_FLAG, .target = &o->atomic,
+		  .help = "write FILE.part, and call it FILE when it is complete" },
 		{ .name = "utc", .type = OPTION_FLAG, .target = &o->utc,
 		  .help = "times in names are UTC" },
 		{ .help = "The file" },
@@ -371,6 +449,10 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .help = "their directory; $NCP_DIR, else /dev/shm" },
 		{ .name = "trust-owner", .type = OPTION_STRING, .target = &o->trust,
 		  .arg = "USER,...", .help = "believe busses of these users too; $NCP_TRUST" },
+		{ .help = "Rights" },
+		{ .letter = 'Z', .name = "relinquish-privileges", .type = OPTION_STRING,
+		  .target = &o->user, .arg = "USER",
+		  .help = "if root, become USER when bus and file are open" },
 		{ .help = "Accepted without effect, as nothing is looked up, checked or switched" },
 		{ .letter = 'n', .type = OPTION_FLAG, .target = &ignored, .help = "no names" },
 		{ .letter = 'K', .name = "dont-verify-checksums", .type = OPTION_FLAG,
@@ -394,6 +476,8 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		r = check(o);
 	if (r == OPTIONS_RUN)
 		r = take_rotation(&p);
+	if (r == OPTIONS_RUN)
+		r = check_files(o);
 	if (r == OPTIONS_RUN && repair)
 		r = take_files(&p, argv + 1, n_words);
 	else if (r == OPTIONS_RUN)

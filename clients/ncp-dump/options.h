@@ -39,7 +39,15 @@ struct dump_options {
 	uint64_t duration_ns;	/* 0: no limit */
 	struct rotation_options rotate;
 	bool rotating;		/* there may be more than one file */
+	bool overwrites;	/* by -C, -G or -b: names as tcpdump and dumpcap have them */
 	bool utc;		/* in names */
+	bool ring_names, time_first; /* -b; nametimenum:2 */
+	uint64_t keep_files;	/* -b files: */
+	uint64_t quota, keep_free; /* bytes; 0: none */
+	const char *print_name; /* -b printname:, or NULL */
+	const char *command;	/* -z, or NULL */
+	const char *user;	/* -Z, or NULL */
+	bool atomic;
 	struct dump_where from, to;
 	bool snapshot;
 	uint64_t snaplen;	/* 0: whole frames */

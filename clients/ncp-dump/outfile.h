@@ -55,6 +55,7 @@ enum outfile_writer { OUTFILE_AUTO, OUTFILE_URING, OUTFILE_PWRITE };
 struct outfile_options {
 	const char *path;	/* "-": stdout */
 	bool exclusive;		/* the name must be new */
+	bool unnamed;		/* path is a directory: a file in it, for outfile_name() */
 	uint32_t depth;		/* writes under way, 2..OUT_DEPTH_MAX */
 	size_t iobuf;		/* bytes of a write, a multiple of 4096 */
 	enum outfile_writer writer;
@@ -91,6 +92,20 @@ struct outfile_state {
  */
 int outfile_open(struct outfile **f, const struct outfile_options *o,
 		 const struct outfile_bus *bus) __attribute__((warn_unused_result));
+
+/*
+ * outfile_name - give a file that was opened unnamed its name.
+ *
+ *   exclusive  the name must be new; else it replaces a regular file
+ *
+ * Returns 0; -EEXIST (exclusive, or what is there is no regular file); -EXDEV (another file system);
+ * -errno of linkat.
+ */
+int outfile_name(struct outfile *f, const char *path, bool exclusive)
+	__attribute__((warn_unused_result));
+
+/* outfile_fd - the file's descriptor, for who changes its owner. */
+int outfile_fd(const struct outfile *f);
 
 /* outfile_bus - the bus was replaced.  The file is flushed. */
 void outfile_bus(struct outfile *f, const struct outfile_bus *bus);

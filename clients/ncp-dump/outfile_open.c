@@ -2,6 +2,7 @@
 /* outfile_open.c - open a file to be written: which kind it is, O_DIRECT or not, by which writer. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -47,6 +48,10 @@ static int open_fd(struct outfile *f, const struct outfile_options *o)
 	if (!strcmp(o->path, "-")) {
 		f->fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
 		f->stream = true;
+		return f->fd < 0 ? -errno : 0;
+	}
+	if (o->unnamed) {
+		f->fd = open(o->path, O_RDWR | O_TMPFILE | O_CLOEXEC, 0640);
 		return f->fd < 0 ? -errno : 0;
 	}
 	/* Opened for reading too, a FIFO would never tell that its reader has gone. */
@@ -137,6 +142,27 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 fail:
 	outfile_close(f);
 	return r;
+}
+
+int outfile_name(struct outfile *f, const char *path, bool exclusive)
+{
+	char proc[32];
+	struct stat st;
+
+	/* Without privileges only by this detour; see open(2), O_TMPFILE. */
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", f->fd);
+	for (int tries = 0; linkat(AT_FDCWD, proc, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0; tries++) {
+		if (errno != EEXIST || exclusive || tries)
+			return -errno;
+		if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || unlink(path) < 0)
+			return -EEXIST;
+	}
+	return 0;
+}
+
+int outfile_fd(const struct outfile *f)
+{
+	return f->fd;
 }
 
 void outfile_bus(struct outfile *f, const struct outfile_bus *bus)

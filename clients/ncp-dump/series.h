@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "closer.h"
 #include "naming.h"
 #include "options.h"
 #include "outfile.h"
@@ -20,8 +21,12 @@ struct series {
 	const struct dump_options *o;
 	struct naming naming;
 	struct rotation rotation;
-	bool resumed;	     /* goes on where another run ended: nothing is overwritten */
-	char path[PATH_MAX]; /* of the present file, or of the last one */
+	char bus[64];
+	struct closer *closer;
+	char path[PATH_MAX];  /* of the present file, or of the last one */
+	char final[PATH_MAX]; /* as it will be called when it is complete */
+	bool must_be_new;     /* it is not to replace anything */
+	uint64_t begun_ns;    /* the time in its name, and in its file block */
 
 	/* Of the files that were closed. */
 	uint64_t files, bytes, frames;
@@ -30,28 +35,45 @@ struct series {
 /*
  * series_begin - before the first file.
  *
+ *   bus   whose files they are
  *   last  the file that the last run ended in; NULL: there was none to go on from
  */
-void series_begin(struct series *s, const struct dump_options *o, const struct state *last);
+void series_begin(struct series *s, const struct dump_options *o, const char *bus,
+		  const struct state *last);
 
 /*
  * series_open - open the file whose turn it is.
  *
- * A name that exists is overwritten where tcpdump does so, and passed over for the next number where
- * nothing may be overwritten (--resume, --no-clobber but for the first file, and a capture that
- * was not told to rotate).
+ * A name that exists is overwritten where tcpdump and dumpcap do so.  It is passed over for the next
+ * number where nothing may be overwritten: with --resume, --quota and --keep-free, with --no-clobber
+ * but for the first file, and in a capture that was not told to rotate.
  * Returns 0, -EEXIST (--no-clobber, the first file), -EINVAL (the name's form gives none), and as
- * outfile_open().
+ * outfile_open() and closer_open().
  */
 int series_open(struct series *s, const struct outfile_bus *bus, struct outfile **f)
 	__attribute__((warn_unused_result));
 
 /*
- * series_close - finish a file (exact length, "complete", durable as --sync wants) and close it.
+ * series_close - give a file away to be finished and closed (closer.h).
  *
- * On an error it stays open, for outfile_abandon().
+ *   f  flushed, with its statistics; not the caller's any more
+ *
+ * With --resume, and where files do not follow each other, it is done on return.
+ * Returns 0, or the -errno of this or an earlier one's end.
  */
 int series_close(struct series *s, struct outfile *f) __attribute__((warn_unused_result));
+
+/* series_check - as closer_check(). */
+int series_check(struct series *s, uint64_t present) __attribute__((warn_unused_result));
+
+/* series_wait - as closer_wait(): all files are closed. */
+int series_wait(struct series *s) __attribute__((warn_unused_result));
+
+/* series_failed - the name that an error belongs to. */
+const char *series_failed(const struct series *s);
+
+/* series_end - after the last file.  Waits for the commands of -z. */
+void series_end(struct series *s);
 
 /* series_abandoned - close a file that outfile_abandon() kept so much of, and count that.  One that was
  * cut to nothing is removed if there was another before. */

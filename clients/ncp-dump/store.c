@@ -221,12 +221,15 @@ static int file_open(struct store *s, const struct ncp_cursor *at)
 int store_open(struct store *s, const struct dump_options *o, struct ncp_client *c,
 	       struct ledger *ledger, const struct state *resumed)
 {
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
 	struct ncp_cursor at = NCP_CURSOR_INIT;
 	int r;
 
 	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .cut_position = NCP_UNKNOWN };
-	series_begin(&s->series, o, resumed);
-	r = ncp_tell(c, &at);
+	r = ncp_bus_info(c, &info);
+	if (r == 0)
+		r = ncp_tell(c, &at);
+	series_begin(&s->series, o, info.name, resumed);
 	return r < 0 ? r : file_open(s, &at);
 }
 
@@ -283,12 +286,18 @@ static int file_end(struct store *s, bool counters)
 		r = interfaces_read(s, s->n_interfaces, false);
 	if (r == 0)
 		r = statistics(s);
-	outfile_state(s->file, &st);
+	/* What can fail for want of room fails here, where what was saved is known. */
 	if (r == 0)
-		r = series_close(&s->series, s->file);
+		r = outfile_flush(s->file);
 	if (r < 0)
 		return r;
+	outfile_state(s->file, &st);
+	r = series_close(&s->series, s->file);
 	s->file = NULL;
+	if (r == 0 && s->o->resume && !realpath(s->series.final, s->state.file))
+		r = -errno;
+	if (r < 0)
+		return r;
 	/* A number nobody knows is none to go on from: the last state stands. */
 	if (s->o->resume && counters && ledger_now(s->ledger)->next_seq != NCP_UNKNOWN)
 		r = state_write(s, ledger_now(s->ledger)->next_seq, st.end);
@@ -300,6 +309,8 @@ int store_finish(struct store *s)
 	struct ncp_cursor at;
 	int r = file_end(s, true);
 
+	if (r == 0)
+		r = series_wait(&s->series);
 	if (r == 0 && s->o->group && reached(s, &at) == 0)
 		ncp_release(s->c, at.position, at.seq);
 	return r;
@@ -715,6 +726,8 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 		if (far || now_ns - s->synced_ns >= sync_after(s))
 			r = sync_now(s, now_ns);
 	}
+	if (r == 0)
+		r = series_check(&s->series, st.end);
 	if (r == 0 && time_left(s) == 0)
 		r = rotate_here(s, ROTATION_TIME);
 	return r;
@@ -778,4 +791,5 @@ void store_close(struct store *s)
 {
 	outfile_close(s->file);
 	s->file = NULL;
+	series_end(&s->series);
 }

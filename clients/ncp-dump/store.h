@@ -120,7 +120,7 @@ int store_finish(struct store *s) __attribute__((warn_unused_result));
 /* store_abandon - after an error: keep what is whole, and make the ledger say so. */
 void store_abandon(struct store *s);
 
-/* store_close - free; what is open is closed as it is. */
+/* store_close - free; what is open is closed as it is.  Waits for the commands of -z. */
 void store_close(struct store *s);
 
 #endif

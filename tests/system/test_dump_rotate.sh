@@ -95,7 +95,7 @@ overwrites()
 }
 run_step "a name that exists is overwritten, and with --no-clobber passed over" overwrites
 
-is "ncp-dump: -w - with -C or -G: standard output is one stream, not files: name a file with -w
+is "ncp-dump: -w - with -C, -G, -b or --quota: standard output is one stream, not files: name a file with -w
 2" "$(ncp-dump -i "$bus" -w - -C 1 2>&1; echo $?)" "-w - and -C do not go together"
 
 fifo()

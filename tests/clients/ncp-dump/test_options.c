@@ -68,12 +68,16 @@ int main(void)
 		"--shard 1", "--shard 4/3", "--shard 0/0", "--shard -1/3", "--shard 1/3/5",
 		"--shard 0/70000", "--ordered=0", "--ordered=2m", "--group g --shard 0/2",
 		"--group g --ordered", "-w x --group g --resume s", "-w x --ordered --resume s",
+		"-b filesize:0x -w x", "-b files:3 -w x", "-b files:100000 -b packets:1 -w x", "-b size:3 -w x",
+		"-b nametimenum:3 -w x", "-b printname: -w x", "-b packets:5 -C 1 -w x", "-b packets:5",
+		"-b packets:5 -w -", "-a files:2 -w x", "-z gzip", "-z gzip -w -", "--atomic -w -",
+		"--quota 1M", "--quota 1K -w x", "--quota 1M -C 1 -w x", "--keep-free 1M -w -",
 		"-C 0 -w x", "-C x -w x", "-G 0 -w x", "-W 0 -C 1 -w x", "-C 1", "-G 1", "-W 3 -w x",
 		"-C 1 -w -", "-G 1 -w -", "-C 1 -a filesize:5 -w x", "-C 1 -W 2 -w x --no-clobber",
 		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
 	};
 
-	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 3));
+	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 6));
 	message_setup("ncp-dump");
 	places();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -108,6 +112,16 @@ int main(void)
 		   o.rotate.count == 3 && o.rotate.every_s == 60 && o.utc && o.rotating,
 	   "tcpdump's letters: millions of bytes, seconds, files");
 	ok(parse("-w x -C 5K") == OPTIONS_RUN && o.rotate.size == 5120, "or with a letter");
+	ok(parse("-w x -b filesize:5 -b duration:0.5 -b interval:60 -b packets:7 -b files:3 "
+		 "-b printname:- -b nametimenum:2 -a files:9") == OPTIONS_RUN && o.rotate.size == 5000 &&
+		   !o.rotate.over && o.rotate.duration_ns == 500000000 && o.rotate.interval_s == 60 &&
+		   o.rotate.packets == 7 && o.keep_files == 3 && !strcmp(o.print_name, "-") &&
+		   o.time_first && o.ring_names && o.rotate.stop_files == 9,
+	   "dumpcap's ring");
+	ok(parse("-w x -b duration:5 -a filesize:2") == OPTIONS_RUN && o.rotate.size == 2000 &&
+		   !o.rotate.stop_files, "in which -a filesize: is a file's size");
+	ok(parse("-w x --quota 8M") == OPTIONS_RUN && o.rotate.size == 1 << 20 && !o.overwrites &&
+		   o.rotating, "a quota is of eight files");
 	free(o.filter);
 	return tap_done();
 }

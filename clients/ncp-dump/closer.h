@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* closer.h - what need not hold up the frames: finishing a file, opening the next, deleting old ones. */
+#ifndef CLOSER_H
+#define CLOSER_H
+
+/*
+ * A thread of its own, where files are to follow each other; else closer_give() does it all itself.
+ * For each file in turn it
+ *
+ *	- gives it its exact length, calls it complete, makes it durable as --sync wants, closes it
+ *	- gives it its final name (--atomic)
+ *	- deletes the oldest files of the series (-b files:, --quota, --keep-free)
+ *	- prints its name (-b printname:) and starts the command of -z
+ *
+ * Then it opens the next file, without a name yet.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "naming.h"
+#include "options.h"
+#include "outfile.h"
+
+#define CLOSER_KEEP_FREE "--keep-free" /* what closer_failed() says when that cannot be had */
+
+struct closer;
+
+/* A file that is full. */
+struct closer_file {
+	struct outfile *f; /* flushed: nothing in it depends on the bus any more */
+	const char *path;  /* as it was opened */
+	const char *final; /* as it is to be called; == path but for --atomic */
+	bool must_be_new;  /* ... which is not to replace anything */
+	uint64_t created_ns;
+};
+
+/*
+ * closer_open - begin; before the first file.
+ *
+ *   bus    whose files the series has
+ *   first  path of the first file: its directory is the series'
+ *   number  raised beyond those of the files found, if they are looked for (--quota, --keep-free, and
+ *           -b files: with --resume)
+ *
+ * Returns 0, -ENOMEM, -errno (the directory; the file of printname:; pthread_create).
+ */
+int closer_open(struct closer **c, const struct dump_options *o, const struct naming *n,
+		const char *bus, const char *first, uint64_t *number)
+	__attribute__((warn_unused_result));
+
+/* closer_give - take over a file, and close it.  The frames in it count as saved: what can fail now is
+ * only to make them durable. */
+void closer_give(struct closer *c, const struct closer_file *file);
+
+/* closer_forget - a file of that name will be overwritten: it is no old file any more.  Waits until it is
+ * closed, if it was given. */
+void closer_forget(struct closer *c, const char *path);
+
+/* closer_prepare - open a file for later, like this one. */
+void closer_prepare(struct closer *c, const struct outfile_options *o,
+		    const struct outfile_bus *bus);
+
+/* closer_spare - what became of that: a file for outfile_name(), or NULL. */
+struct outfile *closer_spare(struct closer *c);
+
+/*
+ * closer_check - how are things?  Never blocks.
+ *
+ *   present  bytes of the file that is being written: they count, too
+ *
+ * Returns 0; the first -errno of a file given; -ENOSPC (--keep-free cannot be had).
+ */
+int closer_check(struct closer *c, uint64_t present) __attribute__((warn_unused_result));
+
+/* closer_wait - until every file given is closed.  Returns as closer_check(). */
+int closer_wait(struct closer *c) __attribute__((warn_unused_result));
+
+/* closer_failed - the file that closer_check()'s error belongs to; NULL: it is no file's. */
+const char *closer_failed(const struct closer *c);
+
+/* closer_close - the end: waits for the files given, and for the commands of -z.  NULL is fine. */
+void closer_close(struct closer *c);
+
+#endif

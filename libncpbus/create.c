@@ -164,15 +164,19 @@ static int allocate(int dirfd, int fd, uint64_t len, char *why)
 /*
  * Huge pages for the ring, where the kernel gives them (6.1 does, whatever shmem_enabled says): a
  * reader or writer that goes round the ring otherwise meets an unknown address every 4 KiB.  Without
- * them everything works the same.
+ * them everything works the same.  Only now, when nobody reads or writes who would have to wait, and
+ * not for longer than a second: some 600 MiB.
  */
 static void ring_collapse(const struct ncpi_segment *seg)
 {
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* linux/mman.h; older libcs do not know it */
 #endif
+	uint64_t begun = ncpi_now_monotonic();
+
 	for (uint64_t off = 0; off < seg->ring_size; off += NCPI_RING_ALIGN)
 		if (seg->ring_size - off < NCPI_RING_ALIGN ||
+		    ncpi_now_monotonic() - begun > NCPI_SECOND ||
 		    madvise(seg->ring + off, NCPI_RING_ALIGN, MADV_COLLAPSE) < 0)
 			return;
 }

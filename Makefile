@@ -87,7 +87,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system check-model check-kills storm demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system check-model check-kills storm bench demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -244,6 +244,12 @@ storm:
 	+@$(build) tests T=tests/race
 	@NCP_STORM_SECONDS=$(SECONDS) prove -v --exec '' $(filter $(B)/tests/race/test_storm%, \
 		$(patsubst %.c,$(B)/%,$(test_src)))
+
+# A report beside the peers, on stdout: keep the machine quiet.  RUNS=9: more runs than 5.
+bench:
+	@$(deps)
+	+@$(build) all $(tools) $(benches)
+	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" tests/bench/run $(RUNS)
 
 demo:
 	@$(deps)

@@ -68,6 +68,10 @@ fields()
 	/^\}/ { name = "" }
 	name {
 		gsub(/\[[^]]*\]/, "")
+		if (match($0, /\(\*[a-z_]+\)/)) { # a call
+			print name, substr($0, RSTART + 2, RLENGTH - 3)
+			next
+		}
 		sub(/^[ \t]*(const )?(struct )?[a-z0-9_]+ /, "")
 		gsub(/[*;,]/, " ")
 		for (i = 1; i <= NF; i++)

@@ -11,6 +11,8 @@ violations()
 
 	while read -r file; do
 		name=${file##*/}
+		# A Python package's first file bears the package's name.
+		[ "$name" != __init__.py ] || { name=${file%/*} && name=${name##*/}; }
 		mapfile -t -n 3 head <"$file"
 		case $name in
 		*.[ch])

@@ -23,6 +23,10 @@ PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 PRIVATEDIR ?= $(LIBDIR)/ncp
 DATADIR  ?= $(PREFIX)/share/ncp
 MANDIR   ?= $(PREFIX)/share/man
+SYSTEMDDIR ?= $(PREFIX)/lib/systemd/system
+BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
 # Debian's Wireshark looks in one folder, whatever our PREFIX; elsewhere below it, touch nothing else.
 EXTCAPDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/usr/lib$(addprefix /,$(multiarch)),$(LIBDIR))/wireshark/extcap
 PYTHONDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/python3,$(PREFIX)/lib/python$(pyversion))/dist-packages
@@ -265,6 +269,10 @@ deps:
 man_alias = $(shell awk '/^\.Sh/ { n = /NAME/ } n && /^\.Nm/ { p = FILENAME; sub(/.*\//, "", p); \
 	if (p != $$2 ".3") print p "=" $$2 ".3" }' $(filter %.3,$(man)))
 
+# bash and fish look for a file of the program's name: the first is the file, the others are links.
+completed = $(notdir $(filter-out %/ncp-extcap,$(programs)))
+first     = $(firstword $(completed))
+
 install: all
 	install -d $(addprefix $(DESTDIR),$(SBINDIR) $(BINDIR) $(LIBDIR) $(INCLUDEDIR) $(PKGCONFIGDIR) \
 		$(PRIVATEDIR))
@@ -277,6 +285,14 @@ install: all
 	install -d $(DESTDIR)$(EXTCAPDIR) $(DESTDIR)$(PYTHONDIR)/ncpbus
 	install -m 644 $(python) $(DESTDIR)$(PYTHONDIR)/ncpbus/
 	ln -sf $(BINDIR)/ncp-extcap $(DESTDIR)$(EXTCAPDIR)/ncp-extcap
+	install -Dm 644 doc/completion/ncp.bash $(DESTDIR)$(BASHDIR)/$(first)
+	install -Dm 644 doc/completion/ncp.fish $(DESTDIR)$(FISHDIR)/$(first).fish
+	install -Dm 644 doc/completion/_ncp $(DESTDIR)$(ZSHDIR)/_ncp
+	$(foreach p,$(filter-out $(first),$(completed)),ln -sf $(first) $(DESTDIR)$(BASHDIR)/$p && \
+		ln -sf $(first).fish $(DESTDIR)$(FISHDIR)/$p.fish &&) :
+	install -d $(DESTDIR)$(SYSTEMDDIR)
+	sed -e 's|@SBINDIR@|$(SBINDIR)|' doc/systemd/ncp-producer@.service.in \
+		>$(DESTDIR)$(SYSTEMDDIR)/ncp-producer@.service
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
 	$(foreach m,$(man),install -Dm 644 $m $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
@@ -288,6 +304,9 @@ uninstall:
 		$(addprefix $(DESTDIR)$(PRIVATEDIR)/,$(notdir $(private))) \
 		$(DESTDIR)$(DATADIR)/apparmor-local \
 		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
+		$(addprefix $(DESTDIR)$(BASHDIR)/,$(completed)) $(DESTDIR)$(ZSHDIR)/_ncp \
+		$(patsubst %,$(DESTDIR)$(FISHDIR)/%.fish,$(completed)) \
+		$(DESTDIR)$(SYSTEMDDIR)/ncp-producer@.service \
 		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap $(patsubst clients/python/%,$(DESTDIR)$(PYTHONDIR)/%,$(python)) \
 		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 		$(foreach a,$(man_alias),$(DESTDIR)$(MANDIR)/man3/$(lastword $(subst =, ,$a)))

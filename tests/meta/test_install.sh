@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_install.sh - make install puts everything where it belongs, and uninstall takes it away.
 . tests/tap/tap.sh
-plan 9
+plan 10
 
 make_quietly()
 {
@@ -31,6 +31,12 @@ lib/pkgconfig/ncpbus.pc
 $(find clients/python/ncpbus \( -name "*.py" -o -name py.typed \) -printf "lib/python3/dist-packages/ncpbus/%f\n")
 $pages
 $aliases
+$(for p in sbin/ncp-producer $clients; do
+	[ "$p" = bin/ncp-extcap ] || printf 'share/%s\n' "bash-completion/completions/${p#*/}" \
+		"fish/vendor_completions.d/${p#*/}.fish"
+done)
+lib/systemd/system/ncp-producer@.service
+share/zsh/vendor-completions/_ncp
 share/ncp/apparmor-local
 sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
 	"programs, libraries, header and pages, and nothing else"
@@ -41,6 +47,9 @@ extcap=$(find "$TAP_DIR/dest" -path '*/wireshark/extcap/ncp-extcap')
 is /usr/bin/ncp-extcap "$(readlink "$extcap")" "Wireshark's folder has a link to ncp-extcap"
 is /opt/x/lib/wireshark/extcap "$(make -s --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/opt/x x)" \
 	"with a prefix of its own nothing is installed elsewhere"
+
+is "/usr/sbin/ncp-producer \$NCP_OPTIONS %I" "$(sed -n 's/^ExecStart=//p' \
+	"$TAP_DIR/dest/usr/lib/systemd/system/ncp-producer@.service")" "the service runs what was installed"
 
 cat >"$TAP_DIR/user.c" <<'END'
 #include <ncpbus.h>

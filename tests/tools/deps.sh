@@ -40,6 +40,8 @@ iproute2       has_cmds ip
 procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter
 mandoc         has_cmds mandoc
+zsh            has_cmds zsh
+fish           has_cmds fish
 mount          has_cmds mount umount losetup
 e2fsprogs      has_cmds mkfs.ext4 fsck.ext4
 btrfs-progs    has_cmds mkfs.btrfs btrfs

@@ -35,7 +35,7 @@ multiarch = $(shell gcc -print-multiarch 2>/dev/null)
 
 # What a component links besides libncpbus and libc: names for pkg-config.
 pkgs_producer := libpcap libseccomp
-pkgs_ncp-dump := liburing
+pkgs_ncp-dump := liburing libzstd liblz4
 pkgs_pcap-shim := libpcap
 pkgs_tests    := libsodium libpcap
 

@@ -283,12 +283,18 @@ static int say_store(struct capture *cap, int r)
 				   "ncp-dump --repair keeps more, once there can be written" :
 			   r == -ENOSPC || r == -EDQUOT ? "make room, or write elsewhere" :
 			   r == -EEXIST			? "name another, or leave out --no-clobber" :
+			   r == -EMEDIUMTYPE ? "write pcapng, or one file for each interface "
+					       "with --split-interfaces" :
 			   r == -ENOTTY ? "redirect it to a file or a pipe" :
 			   r == -ESPIPE ? "files can only follow each other where they are regular ones" :
 			   r == -ESTALE ? "leave it there while it is written" :
 					  NULL;
-	const char *why = r == -ESTALE ? "it was removed" : ncp_strerror(r);
+	const char *why = r == -ESTALE	    ? "it was removed" :
+			  r == -EMEDIUMTYPE ? "the bus has several link types, a pcap holds one" :
+					      ncp_strerror(r);
 
+	if (!*name) /* not even tried */
+		name = cap->o->write;
 	if (!strcmp(name, "-"))
 		name = "standard output";
 	if (!strcmp(name, CLOSER_KEEP_FREE))
@@ -313,7 +319,7 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 				 .deadline_ns = UINT64_MAX };
 	cap->several = o->shard_n > 1 || o->group;
 	cap->straight = o->write && !o->filter && !o->snaplen && !o->direction && !cap->several &&
-			!o->ordered;
+			!o->ordered && o->format == FORMAT_PCAPNG && !o->coder;
 	cap->ledger.order = o->ordered ? LEDGER_SCATTERED :
 			    o->group   ? LEDGER_SHARED :
 					 LEDGER_RISING;

@@ -33,6 +33,7 @@ struct parsing {
 	uint64_t tcpdump_size;	 /* -C */
 	uint64_t stop_size;	 /* -a filesize: */
 	bool ring;		 /* a limit by -b */
+	bool format, nano;	 /* --format, --nano */
 	uint64_t now_ns;
 };
 
@@ -148,6 +149,40 @@ static int on_sync(void *target, const char *s, const char **why)
 		return 0;
 	int r = parse_duration(s, SECOND, &o->sync_ns);
 	return r == 0 && o->sync_ns == 0 ? -EINVAL : r;
+}
+
+static int on_format(void *target, const char *s, const char **why)
+{
+	struct parsing *p = target;
+
+	*why = "not pcapng, pcap or nsec-pcap";
+	p->format = true;
+	return format_parse(s, &p->o->format);
+}
+
+static int on_compress(void *target, const char *s, const char **why)
+{
+	static const struct coder_ops *const coders[] = { &coder_zstd, &coder_lz4 };
+	struct dump_options *o = ((struct parsing *)target)->o;
+	uint64_t level;
+
+	*why = "not zstd[:1-19] or lz4[:1-12]";
+	for (size_t i = 0; i < sizeof(coders) / sizeof(*coders); i++) {
+		size_t len = strlen(coders[i]->name);
+
+		if (strncmp(s, coders[i]->name, len) || (s[len] && s[len] != ':'))
+			continue;
+		o->coder = coders[i];
+		o->level = coders[i]->level;
+		if (!s[len])
+			return 0;
+		if (parse_u64(s + len + 1, (uint64_t)coders[i]->level_min,
+			      (uint64_t)coders[i]->level_max, &level) < 0)
+			return -EINVAL;
+		o->level = (int)level;
+		return 0;
+	}
+	return -EINVAL;
 }
 
 static int on_writer(void *target, const char *s, const char **why)
@@ -334,6 +369,14 @@ static int check(const struct dump_options *o)
 		return usage("--ordered with --resume",
 			     "a state is one frame number, and they come in another order",
 			     "leave out --ordered, and sort the files with reordercap");
+	if (!o->write && (o->format != FORMAT_PCAPNG || o->coder))
+		return usage(o->coder ? "--compress" : "--format", "no file is written",
+			     "name one with -w");
+	if ((o->quota || o->keep_free) && (o->format != FORMAT_PCAPNG || o->coder))
+		return usage(o->coder ? "--compress with --quota or --keep-free" :
+					"--format with --quota or --keep-free",
+			     "after a restart nothing in such files tells that they are of the series",
+			     "write pcapng as it is");
 	if (o->write && !*o->write)
 		return usage("-w", "an empty name", "name a file, or - for stdout");
 	return OPTIONS_RUN;
@@ -422,6 +465,13 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		{ .name = "utc", .type = OPTION_FLAG, .target = &o->utc,
 		  .help = "times in names are UTC" },
 		{ .help = "The file" },
+		{ .name = "format", .type = OPTION_CALL, .target = &p,
+		  .arg = "pcapng|pcap|nsec-pcap", .call = on_format,
+		  .help = "its format; pcap and nsec-pcap hold one link type, and no gaps" },
+		{ .name = "nano", .type = OPTION_FLAG, .target = &p.nano,
+		  .help = "nsec-pcap, unless --format says pcapng" },
+		{ .name = "compress", .type = OPTION_CALL, .target = &p,
+		  .arg = "zstd|lz4[:LEVEL]", .call = on_compress, .help = "compress it" },
 		{ .name = "resume", .type = OPTION_STRING, .target = &o->resume, .arg = "STATEFILE",
 		  .help = "go on where the last run's STATEFILE says, and keep it" },
 		{ .name = "no-clobber", .type = OPTION_FLAG, .target = &o->no_clobber,
@@ -472,6 +522,9 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 
 	*o = (struct dump_options){ .sync = SYNC_CLOSE, .iobuf = IOBUF };
 	enum options_result r = options_parse(&table, argc, argv, &n_words);
+	if (r == OPTIONS_RUN && p.nano && o->write &&
+	    (!p.format || o->format == FORMAT_PCAP))
+		o->format = FORMAT_NSEC_PCAP;
 	if (r == OPTIONS_RUN)
 		r = check(o);
 	if (r == OPTIONS_RUN)

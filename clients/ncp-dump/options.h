@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coder.h"
+#include "format.h"
 #include "outfile.h"
 #include "rotation.h"
 #include "util/options.h"
@@ -55,6 +57,9 @@ struct dump_options {
 	const char *resume;	/* state file */
 	enum dump_sync sync;
 	uint64_t sync_ns;	/* of SYNC_EVERY */
+	enum format format;
+	const struct coder_ops *coder; /* --compress; NULL: none */
+	int level;
 	enum outfile_writer writer;
 	uint64_t iobuf;
 	uint64_t shard_idx, shard_n; /* shard_n 0: every frame */

@@ -56,7 +56,7 @@ static void marks_advance(struct outfile *f)
 		f->first_mark++;
 }
 
-static int mark(struct outfile *f, uint64_t position, uint64_t seq)
+int outfile_mark(struct outfile *f, uint64_t position, uint64_t seq)
 {
 	struct outfile_mark m = { f->end, position, seq, f->frames };
 	struct outfile_mark *last = &f->mark[f->n_marks - 1];
@@ -137,8 +137,13 @@ static int submit(struct outfile *f, int i, const uint8_t *buf, size_t len, uint
 	struct outfile_slot *s = &f->slot[i];
 	struct out_write w = { .buf = buf, .len = len, .off = f->stream ? OUT_NEXT : off,
 			       .tag = (uint32_t)i };
-	int r = f->ops->submit(f->out, &w);
+	int r = 0;
 
+	/* One behind the other: there is never a hole before what is there. */
+	while (f->raw && f->under_way && r >= 0)
+		r = reap(f, true);
+	if (r >= 0)
+		r = f->error ? f->error : f->ops->submit(f->out, &w);
 	if (r < 0)
 		return outfile_fail(f, r, off);
 	*s = (struct outfile_slot){ s->buf, off, len, position, true };
@@ -405,8 +410,16 @@ int outfile_section(struct outfile *f, const struct capfile_section *s, uint64_t
 	head = malloc(capfile_section_max(s->prologue_len, f->align));
 	if (!head)
 		return outfile_fail(f, -ENOMEM, f->end);
-	len = capfile_section(head, s, f->end, position, f->align, &file_off);
+	if (f->raw)
+		len = capfile_section(head, s, 0, 0, 4, &file_off);
+	else
+		len = capfile_section(head, s, f->end, position, f->align, &file_off);
 	r = len < 0 ? outfile_fail(f, (int)len, f->end) : end_pend(f);
+	if (r == 0 && f->raw) {
+		r = outfile_head(f, head, (size_t)len, s->first_seq);
+		free(head);
+		return r < 0 ? r : outfile_flush(f);
+	}
 	if (r == 0)
 		r = copy_in(f, head, (size_t)len);
 	free(head);
@@ -416,27 +429,39 @@ int outfile_section(struct outfile *f, const struct capfile_section *s, uint64_t
 			r = begin(f, file_off);
 	}
 	if (r == 0)
-		r = mark(f, OUTFILE_NOWHERE, s->first_seq);
+		r = outfile_mark(f, OUTFILE_NOWHERE, s->first_seq);
 	return r < 0 ? r : outfile_flush(f);
+}
+
+int outfile_head(struct outfile *f, const void *head, size_t len, uint64_t seq)
+{
+	if (f->n_marks == 0)
+		f->mark[f->n_marks++] = (struct outfile_mark){ 0, OUTFILE_NOWHERE, seq, 0 };
+	if (f->error || len == 0)
+		return f->error;
+	return f->stage.coder ? outfile_stage_put(f, head, len, seq) : outfile_put(f, head, len);
 }
 
 int outfile_put(struct outfile *f, const void *bytes, size_t len)
 {
 	int r = f->error;
 
+	if (r == 0 && f->stage.coder)
+		return outfile_stage_put(f, bytes, len,
+					 f->stage.len ? f->stage.seq : f->mark[f->n_marks - 1].seq);
 	if (r == 0)
 		r = end_pend(f);
 	if (r == 0)
 		r = copy_in(f, bytes, len);
 	if (r == 0)
-		r = mark(f, OUTFILE_NOWHERE, f->mark[f->n_marks - 1].seq);
+		r = outfile_mark(f, OUTFILE_NOWHERE, f->mark[f->n_marks - 1].seq);
 	return settled(f, r);
 }
 
 int outfile_align(struct outfile *f, uint64_t position)
 {
 	uint8_t padding[PAGE + PCAPNG_PADDING_MIN];
-	uint32_t n = pcapng_padding_len(f->end, position, f->align);
+	uint32_t n = f->raw ? 0 : pcapng_padding_len(f->end, position, f->align);
 
 	if (n == 0)
 		return f->error;
@@ -454,7 +479,7 @@ int outfile_gap(struct outfile *f, uint64_t incarnation, uint64_t first, uint64_
 	pcapng_local(block, &l, &gap, sizeof(gap), PCAPNG_GAP_LEN);
 	r = outfile_put(f, block, sizeof(block));
 	if (r == 0 && incarnation == f->bus.incarnation && next != UINT64_MAX)
-		f->mark[f->n_marks - 1].seq = next;
+		*(f->stage.len ? &f->stage.seq : &f->mark[f->n_marks - 1].seq) = next;
 	return r;
 }
 
@@ -534,7 +559,7 @@ int outfile_span(struct outfile *f, const struct outfile_span *s)
 	r = can_straight(f, s) ? span_straight(f, s) : span_copy(f, s);
 	if (r == 1) {
 		f->frames += s->next_seq - s->first_seq;
-		r = mark(f, s->position + s->len, s->next_seq);
+		r = outfile_mark(f, s->position + s->len, s->next_seq);
 		if (r == 0 && f->pend.len >= f->pend_max)
 			r = send_pend(f, f->pend.len & ~(size_t)(f->align - 1));
 		if (r == 0 && f->cur >= 0 && f->cur_len >= f->iobuf)
@@ -547,7 +572,7 @@ int outfile_span(struct outfile *f, const struct outfile_span *s)
 	return settled(f, r);
 }
 
-uint8_t *outfile_reserve(struct outfile *f)
+uint8_t *outfile_room(struct outfile *f)
 {
 	int r = f->error;
 
@@ -560,16 +585,32 @@ uint8_t *outfile_reserve(struct outfile *f)
 	return r < 0 ? NULL : f->slot[f->cur].buf + f->cur_len;
 }
 
+void outfile_filled(struct outfile *f, size_t len)
+{
+	f->cur_len += len;
+	f->end += len;
+}
+
+uint8_t *outfile_reserve(struct outfile *f)
+{
+	if (f->stage.coder)
+		return f->error ? NULL : f->stage.buf + f->stage.len;
+	return outfile_room(f);
+}
+
 int outfile_commit(struct outfile *f, size_t len, uint64_t frames, uint64_t position,
 		   uint64_t next_seq)
 {
 	int r;
 
-	f->cur_len += len;
-	f->end += len;
 	f->frames += frames;
-	r = mark(f, position, next_seq);
-	if (r == 0 && f->cur_len >= f->iobuf)
+	if (f->stage.coder) {
+		r = outfile_stage_commit(f, len, position, next_seq);
+	} else {
+		outfile_filled(f, len);
+		r = outfile_mark(f, position, next_seq);
+	}
+	if (r == 0 && f->cur >= 0 && f->cur_len >= f->iobuf)
 		r = send_cur(f);
 	return r < 0 ? r : outfile_poll(f);
 }
@@ -593,7 +634,7 @@ static int send_tail(struct outfile *f)
 	size_t used = f->cur_len, n;
 	int i = f->cur, r;
 
-	n = pcapng_padding_len(used, 0, f->align);
+	n = f->raw ? 0 : pcapng_padding_len(used, 0, f->align);
 	if (n)
 		pcapng_padding(f->slot[i].buf + used, (uint32_t)n);
 	r = submit(f, i, f->slot[i].buf, used + n, f->cur_off, OUTFILE_NOWHERE);
@@ -608,6 +649,8 @@ int outfile_flush(struct outfile *f)
 {
 	int r = f->error;
 
+	if (r == 0 && f->stage.len)
+		r = outfile_stage_encode(f);
 	if (r == 0)
 		r = outfile_rest(f);
 	r = settled(f, r);
@@ -625,7 +668,7 @@ int outfile_flush(struct outfile *f)
 
 bool outfile_dirty(const struct outfile *f)
 {
-	return f->under_way || f->pend.len || (f->cur >= 0 && f->cur_done < f->cur_len);
+	return f->stage.len || f->under_way || f->pend.len || (f->cur >= 0 && f->cur_done < f->cur_len);
 }
 
 static int head_update(struct outfile *f, uint64_t verified, uint64_t written, bool complete)
@@ -655,7 +698,7 @@ int outfile_tell(struct outfile *f)
 	r = is_there(f);
 	if (r < 0 || f->mark[f->first_mark].off <= f->told.off)
 		return r;
-	r = head_update(f, f->durable.off, f->mark[f->first_mark].off, false);
+	r = f->raw ? 0 : head_update(f, f->durable.off, f->mark[f->first_mark].off, false);
 	if (r < 0)
 		return outfile_fail(f, r, 0);
 	f->told = f->mark[f->first_mark];
@@ -665,13 +708,15 @@ int outfile_tell(struct outfile *f)
 int outfile_sync(struct outfile *f, struct outfile_mark *m)
 {
 	struct outfile_mark v;
-	int r = outfile_poll(f);
+	int r = f->raw ? outfile_flush(f) : outfile_poll(f);
 
 	if (r < 0)
 		return r;
 	v = f->mark[f->first_mark];
 	if (!f->stream) {
-		r = fdatasync(f->fd) < 0 ? -errno : head_update(f, v.off, v.off, false);
+		r = fdatasync(f->fd) < 0 ? -errno :
+		    f->raw		   ? 0 :
+					     head_update(f, v.off, v.off, false);
 		if (r < 0)
 			return outfile_fail(f, r, 0);
 		f->durable = f->told = v;
@@ -703,7 +748,10 @@ void outfile_state(const struct outfile *f, struct outfile_state *s)
 
 int outfile_finish(struct outfile *f, bool sync)
 {
-	int r = outfile_flush(f);
+	int r = f->stage.coder ? outfile_stage_end(f) : f->error;
+
+	if (r == 0)
+		r = outfile_flush(f);
 
 	if (r == 0 && !f->stream)
 		r = is_there(f);
@@ -711,7 +759,7 @@ int outfile_finish(struct outfile *f, bool sync)
 		return r;
 	if (f->physical > f->end && ftruncate(f->fd, (off_t)f->end) < 0)
 		r = -errno;
-	if (r == 0)
+	if (r == 0 && !f->raw)
 		r = head_update(f, f->end, f->end, true);
 	if (r == 0 && sync && fsync(f->fd) < 0)
 		r = -errno;
@@ -750,6 +798,10 @@ int outfile_abandon(struct outfile *f, struct outfile_mark *m)
 		uncut(f, m, r);
 		return r;
 	}
+	/* Where the disk is full it may have no end; all of it can be read all the same. */
+	if (m->off && f->stage.coder &&
+	    file_pwrite_all(f->fd, f->stage.coder->end, f->stage.coder->end_len, m->off) < 0)
+		r = 0;
 	if (m->off && f->head)
 		r = head_update(f, m->off, m->off, true);
 	if (fsync(f->fd) < 0) {
@@ -767,6 +819,7 @@ void outfile_close(struct outfile *f)
 		;
 	if (f->ops && f->out)
 		f->ops->close(f->out);
+	outfile_stage_close(f);
 	if (f->arena)
 		munmap(f->arena, f->arena_len);
 	if (f->fd >= 0)

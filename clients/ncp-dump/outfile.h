@@ -22,6 +22,11 @@
  *
  * A pipe is a file whose spans are all copied and whose align is 4: nothing is rewritten.
  *
+ * A raw file holds another format, or compressed bytes: it takes no span, goes through the page
+ * cache, and one write at a time, so that whatever a kill leaves is a prefix.  What is to be compressed
+ * waits until it is half a MiB, or is flushed or synced: each time a block of the compression ends, and
+ * a mark stands there.
+ *
  * Marks are the boundaries between blocks whose frame number is known.  "Verified" is the last mark
  * below which every byte is written and whole.
  *
@@ -34,6 +39,7 @@
 #include <sys/types.h>
 
 #include "capfile.h"
+#include "coder.h"
 #include "out.h"
 
 struct outfile;
@@ -59,6 +65,9 @@ struct outfile_options {
 	uint32_t depth;		/* writes under way, 2..OUT_DEPTH_MAX */
 	size_t iobuf;		/* bytes of a write, a multiple of 4096 */
 	enum outfile_writer writer;
+	bool raw;		/* not pcapng as it is */
+	const struct coder_ops *coder; /* NULL: none; else raw */
+	int level;
 };
 
 /* A boundary. */
@@ -116,6 +125,10 @@ void outfile_bus(struct outfile *f, const struct outfile_bus *bus);
  *   position  ring position of what follows
  */
 int outfile_section(struct outfile *f, const struct capfile_section *s, uint64_t position)
+	__attribute__((warn_unused_result));
+
+/* outfile_head - what a raw file begins with, len bytes; the first frame is number seq. */
+int outfile_head(struct outfile *f, const void *head, size_t len, uint64_t seq)
 	__attribute__((warn_unused_result));
 
 /* outfile_put - append bytes that are the caller's own: whole blocks. */

@@ -3,6 +3,7 @@
 #ifndef OUTFILE_IMPL_H
 #define OUTFILE_IMPL_H
 
+#include "coder.h"
 #include "outfile.h"
 
 #define OUTFILE_PAGE 4096u
@@ -29,7 +30,8 @@ struct outfile {
 	int forbidden;
 	bool stream, direct;
 	bool named; /* it had a name when it was opened */
-	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written */
+	bool raw; /* bytes of another format: nothing is padded, aligned, rewritten */
+	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written; raw: 1 */
 	size_t iobuf, pend_max; /* pend_max 0: the ring is too small, always copy */
 	uint64_t window; /* the file ends no further than this behind its first byte that is not
 			  * whole */
@@ -65,6 +67,15 @@ struct outfile {
 	struct outfile_torn *torn;
 	size_t n_torn, cap_torn;
 
+	/* What is not compressed yet: position and seq as in a mark, when it will be. */
+	struct {
+		const struct coder_ops *coder; /* NULL: nothing is */
+		struct coder *state;
+		uint8_t *buf;
+		size_t len;
+		uint64_t position, seq;
+	} stage;
+
 	/* What is rewritten in place: the first page, or the file block alone where no page has to
 	 * be written whole. */
 	uint8_t *head;
@@ -82,6 +93,14 @@ struct outfile {
 /* outfile_fail - remember an error, and that nothing from off on can be relied on.  Returns it. */
 int outfile_fail(struct outfile *f, int error, uint64_t off);
 
+/* outfile_mark - a boundary at the end of the file. */
+int outfile_mark(struct outfile *f, uint64_t position, uint64_t seq);
+
+/* outfile_room - PCAPNG_BLOCK_MAX bytes behind the end, NULL: f->error.  outfile_filled() makes the
+ * first len of them part of the file. */
+uint8_t *outfile_room(struct outfile *f);
+void outfile_filled(struct outfile *f, size_t len);
+
 /*
  * outfile_rest - nothing is under way and nothing waits in the ring: the file and the buffer hold all.
  *
@@ -95,5 +114,22 @@ int outfile_torn(struct outfile *f, uint64_t from, uint64_t to);
 
 /* outfile_repair - bring the file to rest and overlay what is torn with gap blocks. */
 int outfile_repair(struct outfile *f);
+
+/* --- outfile_stage.c: bytes that wait to be compressed --------------------------------------- */
+
+int outfile_stage_open(struct outfile *f, const struct coder_ops *coder, int level);
+void outfile_stage_close(struct outfile *f);
+
+/* outfile_stage_put - append bytes: no more than a block, or a prologue. */
+int outfile_stage_put(struct outfile *f, const void *bytes, size_t len, uint64_t seq);
+
+/* outfile_stage_commit - len bytes were appended at stage.buf + stage.len. */
+int outfile_stage_commit(struct outfile *f, size_t len, uint64_t position, uint64_t seq);
+
+/* outfile_stage_encode - compress what waits, and mark where it ends. */
+int outfile_stage_encode(struct outfile *f);
+
+/* outfile_stage_end - that, and the end of the compression's frame. */
+int outfile_stage_end(struct outfile *f);
 
 #endif

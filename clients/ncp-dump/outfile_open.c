@@ -90,7 +90,7 @@ static void set_bus(struct outfile *f, const struct outfile_bus *bus)
 	f->pend_max = bus->ring_size / 32 & ~(uint64_t)(PAGE - 1);
 	if (f->pend_max > f->iobuf)
 		f->pend_max = f->iobuf;
-	if (f->pend_max < 4 * PAGE || f->stream)
+	if (f->pend_max < 4 * PAGE || f->stream || f->raw)
 		f->pend_max = 0;
 }
 
@@ -108,7 +108,8 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 	f->depth = o->depth;
 	f->iobuf = o->iobuf;
 	f->window = o->depth * (uint64_t)o->iobuf;
-	f->align = 4;
+	f->raw = o->raw || o->coder;
+	f->align = f->raw ? 1 : 4;
 	f->fail_off = UINT64_MAX;
 	f->cap_marks = 64;
 	f->mark = calloc(f->cap_marks, sizeof(*f->mark));
@@ -117,7 +118,7 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 	r = open_fd(f, o);
 	if (r < 0)
 		goto fail;
-	if (!f->stream)
+	if (!f->stream && !f->raw)
 		choose_direct(f);
 	set_bus(f, bus);
 	/* A whole block more than a write: what was copied can be checked before it is sent.
@@ -135,6 +136,8 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 	for (uint32_t i = 0; i < f->depth; i++)
 		f->slot[i].buf = f->arena + i * f->slot_cap;
 	r = open_writer(f, o->writer);
+	if (r == 0 && o->coder)
+		r = outfile_stage_open(f, o->coder, o->level);
 	if (r < 0)
 		goto fail;
 	*out = f;

@@ -125,7 +125,10 @@ int series_open(struct series *s, const struct outfile_bus *bus, struct outfile 
 	struct outfile_options oo = { .path = s->path,
 				      .depth = SERIES_DEPTH,
 				      .iobuf = s->o->iobuf,
-				      .writer = s->o->writer };
+				      .writer = s->o->writer,
+				      .raw = s->o->format != FORMAT_PCAPNG,
+				      .coder = s->o->coder,
+				      .level = s->o->level };
 	struct outfile *spare = NULL;
 	int r = make_name(s);
 

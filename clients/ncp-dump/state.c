@@ -3,11 +3,16 @@
 #include "state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "coder.h"
+#include "format.h"
 #include "repair.h"
 #include "util/file.h"
 #include "util/parse.h"
@@ -95,11 +100,44 @@ int state_save(const char *path, const struct state *s)
 	return file_replace(path, text, (size_t)n, 0640);
 }
 
+/* A file of another format says nothing of itself: the state alone tells. */
+static int cut_raw(const struct state *s)
+{
+	const struct coder_ops *coder;
+	uint8_t magic[4];
+	struct stat st;
+	int r, fd = open(s->file, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	r = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EBADMSG;
+	if (r == 0 && file_pread_all(fd, magic, sizeof(magic), 0) != sizeof(magic))
+		r = -EBADMSG;
+	coder = r == 0 ? coder_of(magic) : NULL;
+	if (r == 0 && !coder && !format_is_pcap(magic))
+		r = -EBADMSG;
+	if (r == 0 && (uint64_t)st.st_size < s->length)
+		r = -ENODATA;
+	if (r == 0 && ftruncate(fd, (off_t)s->length) < 0)
+		r = -errno;
+	/* A state's length is that of blocks: the end of a compressed file is behind it. */
+	if (r == 0 && coder)
+		r = file_pwrite_all(fd, coder->end, coder->end_len, s->length);
+	if (r == 0 && fsync(fd) < 0)
+		r = -errno;
+	close(fd);
+	return r;
+}
+
 int state_cut(const struct state *s)
 {
 	struct repair r;
 	int e = repair_open(&r, s->file, true);
 
+	if (e == -EBADMSG) {
+		repair_close(&r);
+		return cut_raw(s);
+	}
 	if (e == 0)
 		e = r.size < s->length ? -ENODATA : repair_cut(&r, s->length);
 	repair_close(&r);

@@ -16,6 +16,7 @@
 #define STREAM_NS (100 * MS)   /* a pipe's reader sees what was read so soon */
 #define FLUSH_NS (1 * SECOND)  /* a file's */
 #define STATE_NS (1 * SECOND)
+#define LINKTYPE_ETHERNET 1
 #define TELL_NS (1 * SECOND)   /* what a kill leaves is whole up to what was written before that */
 
 static uint64_t clock_ns(clockid_t clock)
@@ -85,6 +86,24 @@ static int interfaces_read(struct store *s, uint32_t n, bool first)
 	return 0;
 }
 
+/* A pcap begins only once, with a link type. */
+static int pcap_section(struct store *s, const struct capfile_section *head)
+{
+	uint8_t bytes[FORMAT_HEAD_LEN];
+	long linktype = format_linktype(head->prologue, head->prologue_len);
+	int r;
+
+	/* One whose interface is yet to come is a live one. */
+	if (linktype == -ENODATA)
+		linktype = LINKTYPE_ETHERNET;
+	if (linktype < 0)
+		return (int)linktype;
+	format_head(bytes, s->o->format, (uint32_t)linktype);
+	r = outfile_head(s->file, bytes, s->section_off ? 0 : sizeof(bytes), head->first_seq);
+	s->linktype = (uint32_t)linktype;
+	return r < 0 ? r : outfile_flush(s->file);
+}
+
 /* Begin a section with the frame at that place. */
 static int section(struct store *s, const struct ncp_cursor *at)
 {
@@ -120,6 +139,8 @@ static int section(struct store *s, const struct ncp_cursor *at)
 	s->section_off = st.end;
 	s->section_seq = at->seq;
 	outfile_bus(s->file, &bus);
+	if (s->o->format != FORMAT_PCAPNG)
+		return pcap_section(s, &head);
 	return outfile_section(s->file, &head, at->position);
 }
 
@@ -192,8 +213,16 @@ static int file_open(struct store *s, const struct ncp_cursor *at)
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
 	struct outfile_state st;
 	struct outfile_bus bus;
+	const uint8_t *prologue;
+	uint32_t prologue_len;
 	int r = bus_of(s, &info, &bus);
 
+	/* Before a file is overwritten that then would not be begun. */
+	if (r == 0)
+		r = ncp_prologue(s->c, &prologue, &prologue_len);
+	if (r == 0 && s->o->format != FORMAT_PCAPNG &&
+	    format_linktype(prologue, prologue_len) == -EMEDIUMTYPE)
+		r = -EMEDIUMTYPE;
 	if (r == 0)
 		r = series_open(&s->series, &bus, &s->file);
 	if (r < 0)
@@ -253,6 +282,8 @@ static int statistics(struct store *s)
 	const char *comment;
 	int r = 0;
 
+	if (s->o->format != FORMAT_PCAPNG)
+		return 0;
 	ledger_sum(s->ledger, &sum);
 	comment = MESSAGE_TEXT("frames lost by ncp-dump: %llu",
 			       (unsigned long long)(sum.lost - s->lost_before));
@@ -382,6 +413,8 @@ int store_reattached(struct store *s)
 	if (same < 0)
 		return same;
 	outfile_state(s->file, &st);
+	if (same == 0 && st.stream && s->o->format != FORMAT_PCAPNG)
+		return -EMEDIUMTYPE;
 	if (same == 1 || st.stream) {
 		r = statistics(s);
 		return r < 0 ? r : section(s, &at);
@@ -411,7 +444,9 @@ static int prologue_grow(struct store *s, const uint8_t *prologue, uint32_t len)
 		off += b.len;
 	if (off != len)
 		return NCP_ECORRUPT;
-	int r = outfile_put(s->file, prologue + s->prologue_len, len - s->prologue_len);
+	int r = s->o->format != FORMAT_PCAPNG ?
+			0 :
+			outfile_put(s->file, prologue + s->prologue_len, len - s->prologue_len);
 	s->prologue_len = len;
 	s->realign = true;
 	if (r == 0) {
@@ -427,6 +462,8 @@ static int prologue_grow(struct store *s, const uint8_t *prologue, uint32_t len)
 int store_gap(struct store *s, uint64_t incarnation, uint64_t first, uint64_t next)
 {
 	s->realign = true;
+	if (s->o->format != FORMAT_PCAPNG)
+		return 0;
 	return outfile_gap(s->file, incarnation, first, next);
 }
 
@@ -580,12 +617,22 @@ static int frames_make(struct store *s, const struct ncp_frame *f, int n, uint8_
 
 		if (s->o->snaplen && b.caplen > s->o->snaplen)
 			b.caplen = (uint32_t)s->o->snaplen;
-		if (k && (size_t)(p - start) + PCAPNG_FRAME_MAX(b.caplen) > PCAPNG_BLOCK_MAX)
+		if (k && (size_t)(p - start) + FORMAT_FRAME_MAX(b.caplen) > PCAPNG_BLOCK_MAX)
 			break;
-		p += pcapng_frame(p, &b);
+		p += format_frame(p, s->o->format, &b);
 	}
 	*end = p;
 	return k;
+}
+
+/* Can a pcap hold them? */
+static bool one_linktype(const struct store *s, const struct ncp_frame *f, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (f[i].interface < s->n_interfaces &&
+		    s->interface[f[i].interface].linktype != s->linktype)
+			return false;
+	return true;
 }
 
 /* Is everything from the first of these frames in the ring on whole? */
@@ -641,6 +688,10 @@ int store_frames(struct store *s, struct ncp_frame *f, int n)
 		r = reached(s, &at);
 	if (r == 0)
 		r = prologue_grow(s, prologue, prologue_len);
+	if (r == 0 && s->o->format != FORMAT_PCAPNG && !one_linktype(s, f, n)) {
+		r = outfile_flush(s->file); /* what was read before is saved */
+		r = r < 0 ? r : -EMEDIUMTYPE;
+	}
 	for (int from = 0; from < n && r == 0;) {
 		uint8_t *start, *end;
 		int k;

@@ -39,6 +39,7 @@ struct store {
 	uint64_t section_off;	/* where it begins in the file */
 	uint64_t section_seq;	/* its first frame's number */
 	uint32_t prologue_len;	/* bytes of the prologue that the file has */
+	uint32_t linktype;	/* of a pcap */
 	uint32_t n_interfaces;
 	struct store_interface {
 		uint32_t linktype;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_layering.sh - each component includes only what the arrows of doc/style.md allow.
 . tests/tap/tap.sh
-plan 31
+plan 34
 
 # violations TREE: a line for each #include that breaks a rule.
 violations()
@@ -34,6 +34,10 @@ violations()
 			else if (name ~ /^liburing(\/|\.h)/ && own != "tests" &&
 				 file != "clients/ncp-dump/out_uring.c")
 				bad("liburing outside out_uring.c")
+			else if (name ~ /^zstd/ && own != "tests" && file != "clients/ncp-dump/coder_zstd.c")
+				bad("libzstd outside coder_zstd.c")
+			else if (name ~ /^lz4/ && own != "tests" && file != "clients/ncp-dump/coder_lz4.c")
+				bad("liblz4 outside coder_lz4.c")
 			else if (name ~ /^sodium/ && own != "tests")
 				bad("libsodium outside the tests")
 			else if (!quoted && name !~ /^ncpbus\.h$/)
@@ -99,6 +103,9 @@ refused clients/ncp-x/main.c     <liburing.h>
 refused clients/ncp-x/main.c     <pcap/pcap.h>
 allowed clients/pcap-shim/read.c <pcap/pcap.h>
 allowed clients/ncp-dump/out_uring.c <liburing.h>
+refused clients/ncp-dump/main.c  <zstd.h>
+refused clients/ncp-dump/main.c  <lz4frame.h>
+allowed clients/ncp-dump/coder_lz4.c <lz4frame.h>
 refused clients/ncp-x/main.c     <sodium.h>
 refused clients/ncp-x/main.c     HEADER
 allowed tests/libncpbus/test_x.c <sodium.h>

@@ -22,9 +22,13 @@ libc6-dev      has_libc
 g++            has_cxx
 pkg-config     has_cmds pkg-config
 liburing-dev   has_pc liburing
+libzstd-dev    has_pc libzstd
+liblz4-dev     has_pc liblz4
 libpcap-dev    has_pc libpcap
 libsodium-dev  has_pc libsodium
 libseccomp-dev has_pc libseccomp
+zstd           has_cmds zstd
+lz4            has_cmds lz4
 perl           has_cmds prove
 python3        has_cmds python3
 spin           has_cmds spin

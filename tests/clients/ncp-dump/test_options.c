@@ -65,6 +65,9 @@ int main(void)
 		"--sync often", "--sync 0", "--writer mmap", "--iobuf 1K", "--iobuf 1G", "-s 300000",
 		"-s -1", "--snapshot --from oldest", "--snapshot --to now", "--resume s",
 		"--resume s -w -", "-w x --resume s --snapshot", "-a filesize:10",
+		"-w x --format pcap-ng", "--format pcap", "--compress zstd", "-w x --compress gzip",
+		"-w x --quota 8M --compress lz4", "-w x --keep-free 1G --format pcap",
+		"-w x --compress zstd:0", "-w x --compress zstd:x", "-w x --compress lz4:99",
 		"--shard 1", "--shard 4/3", "--shard 0/0", "--shard -1/3", "--shard 1/3/5",
 		"--shard 0/70000", "--ordered=0", "--ordered=2m", "--group g --shard 0/2",
 		"--group g --ordered", "-w x --group g --resume s", "-w x --ordered --resume s",
@@ -77,7 +80,7 @@ int main(void)
 		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
 	};
 
-	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 6));
+	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 6 + 3));
 	message_setup("ncp-dump");
 	places();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -122,6 +125,14 @@ int main(void)
 		   !o.rotate.stop_files, "in which -a filesize: is a file's size");
 	ok(parse("-w x --quota 8M") == OPTIONS_RUN && o.rotate.size == 1 << 20 && !o.overwrites &&
 		   o.rotating, "a quota is of eight files");
+	ok(parse("-w x --format pcap --compress zstd:9") == OPTIONS_RUN && o.format == FORMAT_PCAP &&
+		   o.coder == &coder_zstd && o.level == 9,
+	   "a format, compressed");
+	ok(parse("-w x --nano") == OPTIONS_RUN && o.format == FORMAT_NSEC_PCAP &&
+		   parse("-w x --nano --format pcap") == OPTIONS_RUN && o.format == FORMAT_NSEC_PCAP,
+	   "tcpdump's --nano");
+	ok(parse("-w x --nano --format pcapng") == OPTIONS_RUN && o.format == FORMAT_PCAPNG,
+	   "pcapng has nanoseconds anyway");
 	free(o.filter);
 	return tap_done();
 }

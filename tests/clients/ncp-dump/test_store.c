@@ -258,6 +258,77 @@ static void stored(const char *how, bool straight)
 		bail("unlink");
 }
 
+/* Wait for the bus that replaces this one, and read its first frames. */
+static int follow(struct store *s, struct ncp_client *c, struct ledger *ledger)
+{
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+	struct ncp_frame f = NCP_FRAME_INIT;
+	uint32_t kind;
+	int r;
+
+	while ((kind = drain(s, c, false)) != NCP_REATTACHED)
+		if (kind == 0 && ncp_wait(c, 5000) != 1)
+			bail("the new bus is not found");
+	if (store_rest(s) < 0 || ncp_next_batch(c, &f, 1) != 1 || ncp_bus_info(c, &info) < 0 ||
+	    ledger_open(ledger, info.incarnation, 0) < 0)
+		bail("the new bus");
+	r = store_reattached(s);
+	return r < 0 ? r : store_frames(s, &f, 1);
+}
+
+/* A pcap has one link type: what comes with it goes on in the file, what comes with another does not. */
+static void pcap(void)
+{
+	struct dump_options o = { .iobuf = 256 << 10, .quick = true, .format = FORMAT_NSEC_PCAP };
+	struct ledger ledger = { 0 };
+	struct ncp_frame f = NCP_FRAME_INIT;
+	struct ncp_client *c;
+	struct store s;
+	char path[256], second[300];
+
+	snprintf(path, sizeof(path), "%s/pcap", tap_tempdir("."));
+	snprintf(second, sizeof(second), "%s1", path);
+	o.write = path;
+	b.next = 0;
+	bus_start(RING);
+	publish(500, bus_interface("a", 1));
+	c = attach();
+	if (ledger_open(&ledger, 1, 0) < 0)
+		bail("window");
+	is_i64(0, store_open(&s, &o, c, &ledger, NULL), "pcap: a file begins");
+	drain(&s, c, false);
+	publish(500, bus_interface("b", 1));
+	drain(&s, c, false);
+	is_i64(0, store_gap(&s, 1, 0, 7), "pcap: a gap has no place in it");
+	bus_stop(NCP_CLOSED);
+	b.next = 0;
+	bus_start(2 * RING);
+	publish(300, bus_interface("c", 1));
+	is_i64(0, follow(&s, c, &ledger), "pcap: another bus with its link type");
+	drain(&s, c, false);
+	bus_stop(NCP_CLOSED);
+	b.next = 0;
+	bus_start(RING);
+	publish(200, bus_interface("d", 101));
+	is_i64(0, follow(&s, c, &ledger), "pcap: one with another link type");
+	drain(&s, c, false);
+	publish(1, bus_interface("e", 1));
+	is_i64(1, ncp_next_batch(c, &f, 1), "pcap: a frame of another interface");
+	is_i64(-EMEDIUMTYPE, store_frames(&s, &f, 1), "pcap: a link type more is refused");
+	store_abandon(&s);
+	is_u64(1500, s.series.frames, "pcap: all before it is kept");
+	is_i64(-EMEDIUMTYPE, store_open(&s, &o, c, &ledger, NULL), "pcap: a bus that has two is, too");
+	store_abandon(&s);
+	store_close(&s);
+	is_u64(1300, by_libpcap(path), "pcap: before a file is harmed");
+	is_u64(200, by_libpcap(second), "pcap: libpcap reads the one before");
+	ncp_detach(c);
+	ledger_free(&ledger);
+	bus_stop(NCP_ENDED);
+	if (ncpi_bus_unlink(b.dirfd, b.name, 0, 0, false) < 0)
+		bail("unlink");
+}
+
 int main(void)
 {
 	b.dir = tap_tempdir("/dev/shm");
@@ -265,9 +336,10 @@ int main(void)
 	tap_bus_name(b.name, "store");
 	int fds = tap_open_fds();
 
-	plan(2 * 19 + 1);
+	plan(2 * 19 + 10 + 1);
 	stored("straight", true);
 	stored("copied", false);
+	pcap();
 	is_i64(fds, tap_open_fds(), "no descriptor is left open");
 	return tap_done();
 }

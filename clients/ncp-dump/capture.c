@@ -655,7 +655,8 @@ static int idle(struct capture *cap, uint64_t now)
 	} else {
 		r = show_flush(&cap->show);
 	}
-	if (cap->to_ns && clock_ns(CLOCK_REALTIME) > cap->to_ns + SECOND)
+	if (cap->to_ns && (cap->until ? now > atomic_load(&cap->until->mono_ns) :
+					clock_ns(CLOCK_REALTIME) > cap->to_ns + SECOND))
 		return limit_now(cap);
 	if (cap->deadline_ns != UINT64_MAX) {
 		uint64_t left = cap->deadline_ns > now ? (cap->deadline_ns - now) / MS + 1 : 0;
@@ -715,6 +716,34 @@ static int enough(struct capture *cap)
 	return ncp_seek(cap->c, &w);
 }
 
+/* The end was moved on: what was read behind the old one is read again. */
+static int until_follow(struct capture *cap, bool stopping)
+{
+	struct ncp_where w = NCP_WHERE_INIT;
+	struct ledger_window *l = ledger_now(&cap->ledger);
+	uint64_t ns = atomic_load(&cap->until->ns);
+
+	if (stopping || ns == cap->until_ns)
+		return 0;
+	cap->until_ns = cap->to_ns = ns;
+	if (!cap->limited)
+		return 0;
+	cap->limited = false;
+	w.whence = NCP_SEQ;
+	if (l)
+		w.value = l->next_seq;
+	return l && !cap->window_due ? ncp_seek(cap->c, &w) : 0;
+}
+
+/* Is the end that was reached the end?  Then nobody can move it any more. */
+static bool until_is_here(struct capture *cap, bool stopping)
+{
+	uint64_t ns = cap->until_ns;
+
+	return !cap->until || stopping || cap->store.ended ||
+	       atomic_compare_exchange_strong(&cap->until->ns, &ns, 0);
+}
+
 static int loop(struct capture *cap)
 {
 	bool stopping = false;
@@ -723,7 +752,9 @@ static int loop(struct capture *cap)
 	while (r >= 0 && !cap->ended && !cap->reader_gone) {
 		uint64_t now = clock_ns(CLOCK_MONOTONIC);
 
-		r = attend(cap, now, &stopping);
+		r = cap->until ? until_follow(cap, stopping) : 0;
+		if (r == 0)
+			r = attend(cap, now, &stopping);
 		if (r < 0)
 			break;
 		r = cap->straight ? step_span(cap) : step_frames(cap);
@@ -732,7 +763,7 @@ static int loop(struct capture *cap)
 		int e = cap->store_open ? store_tick(&cap->store, now, r == 0) : 0;
 		if (e == 0)
 			e = enough(cap);
-		if (e == 1)
+		if (e == 1 && until_is_here(cap, stopping))
 			return 0;
 		if (e == 0 && r == 0)
 			e = idle(cap, now);
@@ -769,6 +800,8 @@ int capture_run(struct capture *cap)
 {
 	int r = loop(cap), e;
 
+	if (cap->until)
+		atomic_store(&cap->until->ns, 0);
 	if (r == 0 && cap->reattach_due)
 		r = moved(cap);
 	e = r == -EPIPE || r >= 0 ? account(cap) : 0;

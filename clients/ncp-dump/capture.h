@@ -5,6 +5,7 @@
 
 #include <ncpbus.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -21,6 +22,12 @@ struct capture_signals {
 	volatile sig_atomic_t stats; /* say where we are */
 	volatile sig_atomic_t flush;
 	volatile sig_atomic_t rotate; /* go on in the next file */
+};
+
+/* An end that somebody else may still move on: another process, with --trigger. */
+struct capture_until {
+	_Atomic uint64_t ns;	  /* of frames' time; 0: the capture has ended, it is too late */
+	_Atomic uint64_t mono_ns; /* if no later frame comes, on CLOCK_MONOTONIC */
 };
 
 struct capture {
@@ -48,6 +55,8 @@ struct capture {
 	bool limited;	/* end before frame limit_seq of limit_incarnation */
 	uint64_t limit_seq, limit_incarnation;
 	uint64_t to_ns;	/* --to TIME, as long as the frame it means has not come; else 0 */
+	struct capture_until *until; /* NULL: none; set between capture_begin() and capture_run() */
+	uint64_t until_ns;    /* as last seen there */
 	uint64_t deadline_ns; /* -a duration, CLOCK_MONOTONIC; UINT64_MAX: none */
 
 	uint64_t from_missing_ns; /* asked for, and no longer in the ring */

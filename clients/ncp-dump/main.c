@@ -13,8 +13,9 @@
 
 #include "capture.h"
 #include "options.h"
-#include "rights.h"
 #include "repair.h"
+#include "rights.h"
+#include "trigger.h"
 #include "util/message.h"
 
 #define LIST_MAX 256
@@ -277,7 +278,7 @@ static int may_go_on(void *arg)
 				 .from = NCP_WHERE_INIT, .dir = b->o->dir,
 				 .trust_owner = b->o->trust };
 	struct ncp_client *c;
-	int r = b->o->rotating || b->o->atomic ? may_make(b, b->o->write) : 0;
+	int r = b->o->rotating || b->o->atomic || b->o->trigger ? may_make(b, b->o->write) : 0;
 
 	if (r == 0 && b->o->resume)
 		r = may_make(b, b->o->resume);
@@ -326,6 +327,32 @@ static int rights_leave(const struct becoming *b, const struct capture *cap)
 	return EXIT_DONE;
 }
 
+/* One recording of --trigger, in a process of its own. */
+static int record(const struct dump_options *o, const char *bus, struct trigger_recording *rec)
+{
+	struct ncp_client *c = NULL;
+	struct capture cap;
+	struct ledger_sum sum;
+	uint64_t missing_ns = 0;
+	int status = attach(o, bus, &c, &missing_ns);
+
+	if (status != EXIT_DONE)
+		return status;
+	status = capture_begin(&cap, o, c, bus, &signals, NULL);
+	if (status == EXIT_DONE) {
+		cap.until = &rec->until;
+		status = capture_run(&cap);
+	}
+	ledger_sum(&cap.ledger, &sum);
+	rec->frames = sum.frames;
+	rec->lost = sum.unknown ? NCP_UNKNOWN : sum.lost;
+	rec->bytes = cap.store.series.bytes;
+	rec->missing_ns = cap.from_missing_ns;
+	capture_end(&cap);
+	ncp_detach(c);
+	return status;
+}
+
 static int run(const struct dump_options *o, FILE *json)
 {
 	char bus[64];
@@ -352,6 +379,15 @@ static int run(const struct dump_options *o, FILE *json)
 		return status;
 	if (o->user)
 		status = rights_check(&b);
+	if (status == EXIT_DONE && o->trigger) {
+		cap = (struct capture){ 0 };
+		if (o->user)
+			status = rights_leave(&b, &cap);
+		if (status == EXIT_DONE)
+			status = trigger_run(o, bus, c, &signals, json, record);
+		ncp_detach(c);
+		return status;
+	}
 	r = status == EXIT_DONE && o->resume ? resume(o, bus, &state) : 1;
 	if (r < 0 || status != EXIT_DONE) {
 		ncp_detach(c);

@@ -348,6 +348,39 @@ static int check_files(const struct dump_options *o)
 	return OPTIONS_RUN;
 }
 
+static int on_trigger_limit(void *target, const char *s, const char **why)
+{
+	struct dump_options *o = ((struct parsing *)target)->o;
+	const char *slash = strchr(s, '/');
+	char n[16];
+
+	*why = "not N/DURATION, N from 1 to 1000";
+	if (!slash || (size_t)(slash - s) >= sizeof(n))
+		return -EINVAL;
+	memcpy(n, s, (size_t)(slash - s));
+	n[slash - s] = '\0';
+	int r = parse_u64(n, 1, TRIGGER_LIMIT_MAX, &o->trigger_max);
+	return r < 0 ? r : parse_duration(slash + 1, SECOND, &o->trigger_per_ns);
+}
+
+static int check_trigger(const struct dump_options *o, bool around)
+{
+	if (!o->trigger)
+		return around ? usage("--before and --after", "there is no --trigger",
+				      "say with it what they are around") :
+				OPTIONS_RUN;
+	if (!o->write || !strcmp(o->write, "-"))
+		return usage("--trigger", "there is no name for its files", "name one with -w");
+	if (o->from.kind || o->to.kind || o->snapshot)
+		return usage("--trigger with --from, --to or --snapshot",
+			     "it decides itself from where and how far",
+			     "use --before and --after");
+	if (o->resume || o->group || o->reliable || o->rotating || o->quota || o->keep_free)
+		return usage("--trigger with --resume, --group, --reliable, --quota or rotation",
+			     "each match has a file of its own", "leave them out");
+	return OPTIONS_RUN;
+}
+
 static int check(const struct dump_options *o)
 {
 	if (o->snapshot && (o->from.kind || o->to.kind))
@@ -464,6 +497,17 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .help = "write FILE.part, and call it FILE when it is complete" },
 		{ .name = "utc", .type = OPTION_FLAG, .target = &o->utc,
 		  .help = "times in names are UTC" },
+		{ .help = "Around what happens" },
+		{ .name = "trigger", .type = OPTION_STRING, .target = &o->trigger, .arg = "EXPR",
+		  .help = "watch, and save what is around each frame that matches, in a file of its "
+		  "own" },
+		{ .name = "before", .type = OPTION_DURATION, .target = &o->before_ns,
+		  .arg = "DURATION", .unit = SECOND, .help = "from so long before it; 30s if not given" },
+		{ .name = "after", .type = OPTION_DURATION, .target = &o->after_ns,
+		  .arg = "DURATION", .unit = SECOND, .help = "to so long after the last one; 10s if not "
+		  "given" },
+		{ .name = "trigger-limit", .type = OPTION_CALL, .target = &p, .arg = "N/DURATION",
+		  .call = on_trigger_limit, .help = "at most N files in that time; 10/1m if not given" },
 		{ .help = "The file" },
 		{ .name = "format", .type = OPTION_CALL, .target = &p,
 		  .arg = "pcapng|pcap|nsec-pcap", .call = on_format,
@@ -520,11 +564,19 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 	};
 	int n_words;
 
-	*o = (struct dump_options){ .sync = SYNC_CLOSE, .iobuf = IOBUF };
+	*o = (struct dump_options){ .sync = SYNC_CLOSE, .iobuf = IOBUF, .before_ns = UINT64_MAX,
+				    .after_ns = UINT64_MAX, .trigger_max = 10,
+				    .trigger_per_ns = 60 * SECOND };
 	enum options_result r = options_parse(&table, argc, argv, &n_words);
 	if (r == OPTIONS_RUN && p.nano && o->write &&
 	    (!p.format || o->format == FORMAT_PCAP))
 		o->format = FORMAT_NSEC_PCAP;
+	if (r == OPTIONS_RUN)
+		r = check_trigger(o, o->before_ns != UINT64_MAX || o->after_ns != UINT64_MAX);
+	if (o->before_ns == UINT64_MAX)
+		o->before_ns = 30 * SECOND;
+	if (o->after_ns == UINT64_MAX)
+		o->after_ns = 10 * SECOND;
 	if (r == OPTIONS_RUN)
 		r = check(o);
 	if (r == OPTIONS_RUN)

@@ -28,6 +28,8 @@ struct dump_where {
 	uint64_t value;
 };
 
+#define TRIGGER_LIMIT_MAX 1000u
+
 enum dump_sync { SYNC_NONE, SYNC_CLOSE, SYNC_EVERY };
 
 struct dump_options {
@@ -54,6 +56,9 @@ struct dump_options {
 	bool snapshot;
 	uint64_t snaplen;	/* 0: whole frames */
 	uint32_t direction;	/* 0: both, NCP_INBOUND, NCP_OUTBOUND */
+	const char *trigger;	/* NULL: none; a filter */
+	uint64_t before_ns, after_ns; /* what is saved around a frame that matches it */
+	uint64_t trigger_max, trigger_per_ns; /* at most so many files in so long */
 	const char *resume;	/* state file */
 	enum dump_sync sync;
 	uint64_t sync_ns;	/* of SYNC_EVERY */

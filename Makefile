@@ -91,7 +91,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system check-model check-kills storm bench demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system check-fences check-model check-kills storm bench demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -241,6 +241,10 @@ check-model:
 
 check-kills:
 	+@NCP_KILLS=50 $(MAKE) --no-print-directory check T=tests/system/test_dump_kills
+
+check-fences:
+	@$(deps)
+	@tests/race/fences $(SECONDS)
 
 storm: SECONDS ?= 30
 storm:

@@ -16,7 +16,7 @@ int ncpi_locate_newest(const struct ncpi_segment *seg, struct ncpi_place *p)
 	for (int i = 0; i < TRIES; i++) {
 		NCPI_TESTPOINT("locate:S1");
 		/* S1: acquire, so that the slot is at least as new as head. */
-		uint64_t head = ncpi_load_acquire(&h->head);
+		uint64_t head = ncpi_load_acquire_at(S1, &h->head);
 
 		NCPI_TESTPOINT("locate:S2");
 		/* S2.  Each word may be of an older or newer commit: S4 tells. */
@@ -30,7 +30,7 @@ int ncpi_locate_newest(const struct ncpi_segment *seg, struct ncpi_place *p)
 		NCPI_TESTPOINT("locate:S3");
 		/* S3, partner P8: if a word above was a newer commit's, head has moved here.
 		 * Without, the old position could be paired with the new number. */
-		ncpi_fence_acquire();
+		ncpi_fence_acquire_at(S3);
 		NCPI_TESTPOINT("locate:S4");
 		if (position == head && ncpi_load(&h->head) == head) {
 			*p = (struct ncpi_place){ position, seq };

@@ -21,17 +21,27 @@
 #endif
 #endif
 
+#include "libncpbus/weaken.h"
+
 /* Plain atomic access: the word is whole, nothing else is promised. */
 #define ncpi_load(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define ncpi_store(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 #define ncpi_add(p, v) __atomic_fetch_add(p, v, __ATOMIC_RELAXED)
 
 /* A store that everything before it precedes, and the load that sees all that. */
-#define ncpi_load_acquire(p) __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define ncpi_load_acquire(p)                                                                       \
+	__atomic_load_n(p, NCPI_WEAK(C1) ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
 #define ncpi_store_release(p, v) __atomic_store_n(p, v, __ATOMIC_RELEASE)
 
 #define ncpi_add_acq_rel(p, v) __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL)
 #define ncpi_exchange_acq_rel(p, v) __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL)
+
+/* The same at a step of its own in weakened builds (weaken.h). */
+#define ncpi_store_at(step, p, v) ncpi_weak_store(NCPI_WEAK(step##_LATE), p, v)
+#define ncpi_load_acquire_at(step, p)                                                              \
+	__atomic_load_n(p, NCPI_WEAK(step) ? __ATOMIC_RELAXED : __ATOMIC_ACQUIRE)
+#define ncpi_store_release_at(step, p, v)                                                          \
+	__atomic_store_n(p, v, NCPI_WEAK(step) ? __ATOMIC_RELAXED : __ATOMIC_RELEASE)
 
 /* ThreadSanitizer does not model fences and says so at each; the orders stay as they are. */
 #if defined(NCPI_TSAN) && defined(__GNUC__) && !defined(__clang__)
@@ -39,18 +49,21 @@
 #endif
 static inline void ncpi_fence_acquire(void)
 {
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-}
-
-static inline void ncpi_fence_release(void)
-{
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	if (!NCPI_WEAK(C3))
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 }
 
 static inline void ncpi_fence_full(void)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!NCPI_WEAK(FULL))
+		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
+
+/* At a step that can be weakened alone. */
+#define ncpi_fence_acquire_at(step)                                                                \
+	(NCPI_WEAK(step) ? (void)0 : __atomic_thread_fence(__ATOMIC_ACQUIRE))
+#define ncpi_fence_release_at(step)                                                                \
+	(NCPI_WEAK(step) ? (void)0 : __atomic_thread_fence(__ATOMIC_RELEASE))
 
 /*
  * ncpi_copy_in, ncpi_copy_out - copy bytes into the ring while clients that were lapped may be reading

@@ -15,6 +15,9 @@
 #include "libncpbus/takeover.h"
 #include "libncpbus/writer_impl.h"
 
+#if NCPI_WEAKEN
+_Thread_local struct ncpi_weak_buffer ncpi_weak_buffer;
+#endif
 #ifdef NCP_TESTPOINTS
 void (*ncpi_testpoint_fn)(const char *step);
 #endif
@@ -102,14 +105,14 @@ static struct ncpi_claim *claim(struct ncpi_writer *w, uint64_t bytes, uint64_t 
 	if (c->end > w->seg->ring_size && c->end - w->seg->ring_size > w->tail) {
 		/* P2.  Inside the lock: it never goes back, also between workers. */
 		w->tail = c->end - w->seg->ring_size;
-		ncpi_store(&h->tail, w->tail);
+		ncpi_store_at(P2, &h->tail, w->tail);
 	}
 	ncpi_unlock(w, &w->claim_lock);
 	NCPI_TESTPOINT("publish:P3");
 	/* P3, partner C3: no byte of this claim is seen before tail is.  Without, a reader could
 	 * take a new byte for an old frame's and find tail where it was.  Also when another worker
 	 * stored the tail that covers this claim: the fence orders this thread's stores. */
-	ncpi_fence_release();
+	ncpi_fence_release_at(P3);
 	NCPI_TESTPOINT("publish:P4");
 	return c;
 }
@@ -135,7 +138,7 @@ static void commit_one(struct ncpi_writer *w, const struct ncpi_claim *c)
 							  from->seq, time));
 		NCPI_TESTPOINT("publish:P5.2");
 		/* P5: release, so that whoever counts the entry sees it. */
-		ncpi_store_release(&h->waypoints, ++w->waypoints);
+		ncpi_store_release_at(P5, &h->waypoints, ++w->waypoints);
 		NCPI_TESTPOINT("publish:P5.3");
 	}
 	if (c->newest_ts_ns > w->newest_ts_ns) {
@@ -148,17 +151,19 @@ static void commit_one(struct ncpi_writer *w, const struct ncpi_claim *c)
 	NCPI_TESTPOINT("publish:P8");
 	/* P8, partner S3: this slot was head's until the commit before the last.  Who reads one of
 	 * its new words here sees head moved, and does not pair it with the old one. */
-	ncpi_fence_release();
+	ncpi_fence_release_at(P8);
 	NCPI_TESTPOINT("publish:P6");
-	ncpi_store(&slot->position, c->end);
+	ncpi_store_at(P6, &slot->position, c->end);
 	NCPI_TESTPOINT("publish:P6.5");
-	ncpi_store(&slot->seq, c->end_seq);
+	ncpi_store_at(P6, &slot->seq, c->end_seq);
 	w->slot_idx ^= 1;
 	ncpi_store(&w->committed_seq, c->end_seq);
 	NCPI_TESTPOINT("publish:P7");
 	/* P7, partners C1 and S1: who sees head sees blocks, waypoints and slot below it. */
-	ncpi_store_release(&h->head, c->end);
+	ncpi_weak_flush(NCPI_WEAK(P2_LATE));
+	ncpi_store_release_at(P7, &h->head, c->end);
 	NCPI_TESTPOINT("publish:done");
+	ncpi_weak_flush(NCPI_WEAK(P6_LATE));
 }
 
 /* The claim is written: commit it, and all done ones after it, if it is the oldest. */

@@ -176,8 +176,9 @@ static void begin(struct reader *r)
 		return;
 	if (ncp_stats(r->c, &st) < 0)
 		bail("stats");
-	/* What was overrun before the window's first frame is missing, not lost. */
-	if (st.now.first_seq > r->next && start_of[r->next] >= tail())
+	/* What was overrun before the window's first frame is missing, not lost.  The reader stood
+	 * behind the frame before: a block of another kind may stand between. */
+	if (st.now.first_seq > r->next && r->next && end_of[r->next - 1] >= tail())
 		wrong("missed an intact frame", r->next, st.now.first_seq);
 	r->next = st.now.first_seq;
 }
@@ -410,13 +411,32 @@ static void reader_acts(struct reader *r)
 
 static unsigned depth, budget;
 
+/* Every step of layout.h, and those between the words of one. */
+static const char *const steps[] = {
+	"publish:P1", "publish:P2", "publish:P3", "publish:P4", "publish:block", "publish:P5",
+	"publish:P5.1", "publish:P5.2", "publish:P5.3", "publish:P6", "publish:P6.5", "publish:P7",
+	"publish:P8", "publish:done",
+	"read:C1", "read:C2", "read:C3", "read:C4", "read:held", "recv:C3", "recv:C4",
+	"locate:S1", "locate:S2", "locate:S2.5", "locate:S3", "locate:S4",
+	"locate:waypoint", "locate:range", "locate:walk", "span:C4", "wait:ready",
+};
+#define N_STEPS (sizeof(steps) / sizeof(*steps))
+static uint64_t turns_at[N_STEPS];
+
+static void turn_at(const char *step)
+{
+	n_steps++;
+	for (size_t i = 0; i < N_STEPS; i++)
+		turns_at[i] += !strcmp(steps[i], step);
+}
+
 static void at_reader_step(const char *step)
 {
 	if (depth || !budget || !strncmp(step, "publish:", 8) || below(4))
 		return;
 	depth++;
 	budget--;
-	n_steps++;
+	turn_at(step);
 	writer_acts();
 	depth--;
 }
@@ -427,7 +447,7 @@ static void at_writer_step(const char *step)
 		return;
 	depth++;
 	budget--;
-	n_steps++;
+	turn_at(step);
 	reader_acts(&readers[below(N_READERS)]);
 	depth--;
 }
@@ -499,12 +519,19 @@ static void report(const char *what)
 
 int main(void)
 {
-	plan(4);
+	plan(5);
 	rng.seed = tap_seed();
 	bus_make(&bus);
 	run(at_reader_step, false);
 	report("the writer at a reader's steps");
 	run(at_writer_step, true);
 	report("readers at the writer's steps");
+	unsigned never = 0;
+	for (size_t i = 0; i < N_STEPS; i++) {
+		if (!turns_at[i])
+			diag("never a turn at %s", steps[i]);
+		never += !turns_at[i];
+	}
+	is_u64(0, never, "the other side had turns at each of %d steps", (int)N_STEPS);
 	return tap_done();
 }

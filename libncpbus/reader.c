@@ -31,10 +31,22 @@ static void event_pop(struct ncp_client *c, struct ncp_frame *f)
 	memmove(&c->event[0], &c->event[1], --c->n_events * sizeof(c->event[0]));
 }
 
+/* Did the producer cease to wait for us?  Then that is told, before the loss that comes of it. */
+static bool evicted(struct ncp_client *c)
+{
+	if (!ncpi_evicted(c))
+		return false;
+	c->grant = NULL;
+	c->line.flags &= ~NCPI_LINE_RELIABLE; /* the next producer need not wait either */
+	ncpi_event(c, NCP_EVICTED);
+	return true;
+}
+
 int ncpi_lapped(struct ncp_client *c)
 {
 	struct ncpi_place p;
 
+	(void)evicted(c);
 	if (c->group)
 		return ncpi_group_lapped(c);
 	/* A producer that waits for us does not go on before we do: no margin. */
@@ -90,6 +102,7 @@ int ncpi_held_check(struct ncp_client *c)
 		c->at.seq = first;
 		return ncpi_lapped(c);
 	}
+	(void)evicted(c);
 	struct ncp_frame *e = ncpi_event(c, NCP_LOST);
 	e->seq = first;
 	e->next_seq = end;
@@ -164,10 +177,8 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f)
 
 		e->state = c->told_state = state;
 		e->reason = ncpi_load(&c->seg.h->reason);
-	} else if (ncpi_evicted(c)) {
-		c->grant = NULL;
-		c->line.flags &= ~NCPI_LINE_RELIABLE; /* the next producer need not wait either */
-		ncpi_event(c, NCP_EVICTED);
+	} else if (evicted(c)) {
+		/* Told below. */
 	} else if (ncpi_replacement(c) && (!c->group || ncpi_group_left(c))) {
 		if (ncpi_load_acquire(&c->seg.h->head) != c->at.position)
 			return 2;

@@ -94,7 +94,8 @@ enum ncp_kind {
 	NCP_LOST,	/* frames [seq, next_seq) were overwritten before this client read them */
 	NCP_STATE,	/* the bus changed its state: see state and reason */
 	NCP_REATTACHED,	/* the bus was replaced; from here on the frames are the new one's */
-	NCP_EVICTED,	/* no longer reliable: this client stalled longer than the producer allows */
+	NCP_EVICTED,	/* no longer reliable: this client stalled longer than the producer allows;
+			 * before the NCP_LOST that comes of it */
 	NCP_UNLISTED,	/* the client's line in the registry was deleted by somebody; made again */
 	NCP_SPAN,	/* ncp_span() only: *span was filled, the event was not */
 };

@@ -62,6 +62,7 @@ static void see(struct client *k, const struct ncp_frame *f)
 	} else if (f->kind == NCP_LOST) {
 		/* With the frame before, if that was overwritten while it was ours. */
 		k->bad += f->seq != k->next && f->seq + 1 != k->next;
+		k->bad += !k->evicted; /* said first */
 		k->lost += f->next_seq - f->seq;
 		k->next = f->next_seq;
 	} else if (f->kind == NCP_EVICTED) {

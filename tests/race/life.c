@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "libncpbus/client.h"
+#include "libncpbus/stamp.h"
 #include "storm.h"
 
 #define BATCH 16
 #define ORDERED_BITS (UINT64_C(1) << 16)
-#define REORDER_NS (2 * UINT64_C(1000000))
+#define REORDER_NS (2 * NCPI_MS)
 
 struct life {
 	struct ncp_client *c;
@@ -23,6 +24,7 @@ struct life {
 	uint64_t given[BATCH]; /* by the last call that gave any, and not taken back */
 	unsigned n_given;
 	bool granted;	/* reliable, until the producer says otherwise */
+	bool stalled;	/* for nearly as long as it allows, at least once */
 	uint64_t newest_life, newest_of[STORM_WORKERS]; /* producers; their workers' last numbers */
 	uint64_t newest_ts_ns, late;
 	uint8_t *once;	/* NCP_ORDERED: bit seq mod ORDERED_BITS, of the numbers below top */
@@ -170,7 +172,9 @@ static void see_lost(struct life *l, const struct ncp_frame *f)
 		bad(l, "a loss of nothing", f->seq, f->next_seq);
 		return;
 	}
-	if (l->kind == STORM_RELIABLE && l->granted && !ncpi_evicted(l->c))
+	/* Who stalled and was evicted is told so first; unless the producer died over it, and the
+	 * next one granted anew. */
+	if (l->kind == STORM_RELIABLE && l->granted && !l->stalled)
 		bad(l, "lost while the producer should wait", f->seq, f->next_seq);
 	take_back(l, f);
 	if (l->fresh || f->seq >= l->next)
@@ -438,7 +442,10 @@ void storm_client(const struct test_bus *bus, unsigned slot, uint32_t life, uint
 	}
 	/* A life of some thousand calls, unless it is to stay. */
 	uint64_t calls = tap_rng_below(&l.rng, 3) ? tap_rng_below(&l.rng, 20000) : UINT64_MAX;
-	while (!l.ended && r >= 0) {
+	for (uint64_t now = 0, last; !l.ended && r >= 0;) {
+		last = now;
+		now = ncpi_now_monotonic();
+		l.stalled |= last && now - last > STORM_TIMEOUT_MS / 2 * NCPI_MS;
 		if (calls-- == 0 && ncpi_exchange_acq_rel(&storm->may_leave[slot], 0))
 			break;
 		if (l.kind == STORM_SEEKS && tap_rng_below(&l.rng, 200) == 0)

@@ -82,7 +82,7 @@ void storm_bus(struct test_bus *bus, struct tap_rng *rng)
 	bus->geo.reliable = true;
 	bus->geo.n_reliable = 8;
 	bus->o.largest_caplen = STORM_CAP;
-	bus->o.reliable_timeout_ms = 200;
+	bus->o.reliable_timeout_ms = STORM_TIMEOUT_MS;
 }
 
 static void begin(struct test_bus *bus, bool open)

@@ -54,6 +54,7 @@ enum storm_kind {
 #define STORM_SHARDS 3u
 #define STORM_MEMBERS 3u
 #define STORM_SLOTS (STORM_SHARD + STORM_SHARDS + STORM_MEMBERS)
+#define STORM_TIMEOUT_MS 200u /* a reliable client may stall for so long */
 #define STORM_LIVES 65536u /* numbers of lives, used again after so many */
 
 /* Sums over all lives; each is added to by ncpi_add(). */

@@ -268,10 +268,20 @@ fail:
 	return PCAP_ERROR;
 }
 
-static int filter_set(struct handle *h, const struct bpf_program *program)
+static int program_set(struct handle *h, const struct bpf_program *program)
 {
 	return ncp_set_bpf(h->client, (const struct ncp_bpf_insn *)(const void *)program->bf_insns,
 			   program->bf_len);
+}
+
+/* The client does it, in place; but of two programs it only says whether they are any, and they are
+ * run here. */
+static int filter_set(struct handle *h, const struct filter *f)
+{
+	static const struct bpf_program everything;
+	int r = program_set(h, &f->in);
+
+	return r == 0 && f->split ? program_set(h, &everything) : r;
 }
 
 /* We are a child of who attached: attach again, where the parent stood when it forked. */
@@ -307,14 +317,27 @@ static int usable(struct handle *h, int r)
 	return handle_fail(h, -1, "bus %s: %s", h->device.bus, ncp_strerror(r));
 }
 
-int feed_filter(struct handle *h, const struct bpf_program *program)
+int feed_filter(struct handle *h, struct filter *f)
 {
 	int r;
 
+	/* Frames come whole then: the filter sees what the snapshot length cuts off. */
+	if (f->split && h->data_cap < SNAPLEN_MAX) {
+		void *more = realloc(h->data, SNAPLEN_MAX);
+
+		if (!more)
+			return handle_fail(h, -1, "out of memory");
+		h->data = more;
+		h->data_cap = SNAPLEN_MAX;
+	}
 	do {
-		r = h->client ? filter_set(h, program) : NCP_EFORK;
+		r = h->client ? filter_set(h, f) : NCP_EFORK;
 	} while (r < 0 && usable(h, r) == 0);
-	return r < 0 ? -1 : 0;
+	if (r < 0)
+		return -1;
+	filter_free(&h->filter);
+	h->filter = *f;
+	return 0;
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -350,6 +373,16 @@ static bool direction_wanted(const struct handle *h, const struct ncp_frame *f)
 		       (h->direction == PCAP_D_IN ? NCP_INBOUND : NCP_OUTBOUND);
 }
 
+static bool filter_wants(const struct handle *h, const struct ncp_frame *f)
+{
+	const struct pcap_pkthdr head = { .caplen = f->caplen, .len = f->len };
+
+	return !h->filter.split ||
+	       real()->offline_filter(NCP_DIRECTION(f->flags) == NCP_OUTBOUND ? &h->filter.out :
+										&h->filter.in,
+				      &head, h->data);
+}
+
 static void frame_take(struct handle *h, const struct ncp_frame *f)
 {
 	uint64_t ns = f->ts_ns % SECOND;
@@ -368,7 +401,7 @@ enum feed_take feed_take(struct handle *h)
 
 	while (!atomic_load_explicit(&h->breaking, memory_order_relaxed)) {
 		/* A copy, checked after it was made: what the program sees does not change. */
-		int r = h->client ? ncp_recv(h->client, h->data, (size_t)h->snaplen, &f) : NCP_EFORK;
+		int r = h->client ? ncp_recv(h->client, h->data, h->data_cap, &f) : NCP_EFORK;
 
 		if (r == 0)
 			return FEED_NOTHING;
@@ -390,7 +423,7 @@ enum feed_take feed_take(struct handle *h)
 					    h->device.bus);
 				return FEED_ERROR;
 			}
-			if (!direction_wanted(h, &f))
+			if (!direction_wanted(h, &f) || !filter_wants(h, &f))
 				break;
 			frame_take(h, &f);
 			return FEED_FRAME;

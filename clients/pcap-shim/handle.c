@@ -159,7 +159,7 @@ void handle_free(struct handle *h)
 	if (h->inner)
 		real()->close(h->inner);
 	real()->close(h->outer);
-	free(h->filter.bf_insns);
+	filter_free(&h->filter);
 	free(h->linktypes);
 	free(h->data);
 	free(h->dir);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "device.h"
+#include "filter.h"
 
 /* As libpcap has it: the most that is captured of a frame, and what 0 stands for. */
 #define SNAPLEN_MAX 262144
@@ -35,7 +36,7 @@ struct handle {
 	char *dir;		/* of the busses */
 	int keeper;		/* see keeper.h; -1: none */
 	struct ncp_cursor at;	/* where to go on in a child of fork() */
-	struct bpf_program filter; /* bf_len 0: none */
+	struct filter filter;
 	pcap_direction_t direction;
 	uint32_t linktype;	/* of the frames that are handed out */
 	uint32_t *linktypes;	/* by interface, for the n_interfaces met so far */
@@ -51,7 +52,8 @@ struct handle {
 	uint64_t drops_first, drops_last; /* when it was attached, and when last looked at */
 
 	struct pcap_pkthdr head; /* of the frame taken last */
-	uint8_t *data;		/* its bytes; room for snaplen */
+	uint8_t *data;		/* its bytes */
+	size_t data_cap;	/* snaplen, or SNAPLEN_MAX if the filter has to look at them here */
 	char error[PCAP_ERRBUF_SIZE];
 };
 
@@ -83,9 +85,9 @@ int feed_attach(struct handle *h);
 /* feed_dlt - libpcap's DLT_ for a LINKTYPE_. */
 int feed_dlt(uint32_t linktype);
 
-/* feed_filter - let the client hand out only what a program takes; bf_len 0: everything.  0, or -1
- * with its text. */
-int feed_filter(struct handle *h, const struct bpf_program *program);
+/* feed_filter - from here on, take only what a filter takes, which becomes the handle's.  0, or -1 with
+ * its text, and the old one stays. */
+int feed_filter(struct handle *h, struct filter *f);
 
 /* feed_take - what there is to take. */
 enum feed_take {

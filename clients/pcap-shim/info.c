@@ -123,19 +123,13 @@ int pcap_setfilter(pcap_t *p, struct bpf_program *program)
 		return PCAP_ERROR_NOT_ACTIVATED;
 	if (!program || !program->bf_insns || !program->bf_len)
 		return handle_fail(h, PCAP_ERROR, "no filter specified");
-	/* The program may free it at once, and we may need it again: see come_back() in feed.c. */
-	struct bpf_program copy = { .bf_len = program->bf_len,
-				    .bf_insns = calloc(program->bf_len, sizeof(struct bpf_insn)) };
-	if (!copy.bf_insns)
+	/* The program may free its own at once, and we may need it again: see come_back() in feed.c. */
+	struct filter f;
+	if (filter_make(&f, program) < 0)
 		return handle_fail(h, PCAP_ERROR, "out of memory");
-	memcpy(copy.bf_insns, program->bf_insns, copy.bf_len * sizeof(struct bpf_insn));
-	int r = feed_filter(h, &copy);
-	if (r == 0) {
-		free(h->filter.bf_insns);
-		h->filter = copy;
+	if (feed_filter(h, &f) == 0)
 		return 0;
-	}
-	free(copy.bf_insns);
+	filter_free(&f);
 	return PCAP_ERROR;
 }
 

@@ -169,7 +169,8 @@ int pcap_activate(pcap_t *p)
 	if (handle_fresh(h) < 0)
 		return PCAP_ERROR_ACTIVATED;
 	free(h->data);
-	h->data = malloc((size_t)h->snaplen);
+	h->data_cap = (size_t)h->snaplen;
+	h->data = malloc(h->data_cap);
 	if (!h->data)
 		return handle_fail(h, PCAP_ERROR, "out of memory");
 	int r = feed_attach(h);

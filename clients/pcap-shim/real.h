@@ -23,7 +23,7 @@
 
 /* What this library itself needs beside these. */
 #define REAL_USED(X) \
-	X(fopen_offline) X(freecode) X(open_dead) X(open_dead_with_tstamp_precision) X(statustostr)
+	X(fopen_offline) X(offline_filter) X(open_dead) X(open_dead_with_tstamp_precision)
 
 struct real {
 #define REAL_MEMBER(name) __typeof__(pcap_##name) *name;

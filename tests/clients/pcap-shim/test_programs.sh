@@ -3,7 +3,7 @@
 # test_programs.sh - a plain program of libpcap reads a bus in every way that libpcap offers.
 . tests/tap/tap.sh
 [ -z "${SANITIZE:-}" ] || skip_all "a sanitized library cannot be loaded into plain programs"
-plan 30
+plan 36
 
 export NCP_DIR=$TAP_DIR/busses
 mkdir "$NCP_DIR"
@@ -86,6 +86,32 @@ reliably()
 run_step "a producer that waits for the program" reliably
 is "frames=500000 first=0 last=499999 holes=0 duplicates=0 end=0 recv=500000 drop=0 ifdrop=0" \
 	"$(<"$TAP_DIR/out")" "reliable: the program is given every frame"
+
+# A program that stands still while a small ring is overwritten many times.
+overrun()
+{
+	bus=$(bus_name overrun)
+	spawn producer ncp-producer -b "$bus" -m 256K --wait-clients 1 synth:count=400000,pps=200000,size=100
+	wait_for '[ -e "$NCP_DIR/ncp.$bus" ]' 10
+	# Not by a shell: this very process is stopped.
+	LD_PRELOAD=$NCP_BUILD/lib/ncp/libncp-pcap.so spawn program pcap_program loop "ncp:$bus"
+	wait_for 'ncp-stats -i "$bus" --once --json | grep -q "\"next_seq\":[1-9]"' 10
+	kill -STOP "${pid[program]}"
+	wait_for '[ "$(ncp-stats -i "$bus" --once --json | sed "s/.*\"next_seq\":\([0-9]*\).*/\1/")" -gt 50000 ]' 10
+	kill -CONT "${pid[program]}"
+	reap program 20
+	[ "$status" = 0 ]
+	reap producer 20
+}
+run_step "a program is lapped" overrun
+read -r frames first last holes duplicates _ recv drop _ < <(sed 's/[a-z]*=//g' "$TAP_DIR/program.out")
+is "0 399999 0" "$first $last $duplicates" "it has the first frame and the last, none twice"
+is "$holes" "$drop" "ps_drop is exactly what it lacks"
+ok "$([ "$drop" -gt 1000 ]; echo $?)" "and it lacks some: $drop"
+is "400000 400000" "$recv $((frames + drop))" "ps_recv counts them, too"
+
+out=$(ncp-run tshark -D 2>/dev/null | grep -c "ncp:$orphan")
+is 1 "$out" "tshark lists a bus"
 
 # Whatever libpcap has that takes a handle stands in the way of ours.
 served=$(nm -D --defined-only "$NCP_BUILD/lib/ncp/libncp-pcap.so" | awk '{ print $3 }')

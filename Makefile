@@ -24,6 +24,7 @@ PRIVATEDIR ?= $(LIBDIR)/ncp
 DATADIR  ?= $(PREFIX)/share/ncp
 MANDIR   ?= $(PREFIX)/share/man
 SYSTEMDDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -68,6 +69,7 @@ lib_c  := $(wildcard libncpbus/*.c)
 util_c := $(wildcard libncpbus/util/*.c)
 map    := $(wildcard libncpbus/ncpbus.map)
 man    := $(wildcard doc/man/*.[1-8])
+units  := $(patsubst doc/systemd/%.in,%,$(wildcard doc/systemd/*.in))
 python := $(addprefix clients/python/ncpbus/,__init__.py _abi.py _bus.py py.typed)
 folders := $(patsubst %/main.c,%,$(wildcard producer/main.c clients/*/main.c))
 name    = $(if $(filter producer,$1),ncp-producer,$(notdir $1))
@@ -295,8 +297,9 @@ install: all
 	$(foreach p,$(filter-out $(first),$(completed)),ln -sf $(first) $(DESTDIR)$(BASHDIR)/$p && \
 		ln -sf $(first).fish $(DESTDIR)$(FISHDIR)/$p.fish &&) :
 	install -d $(DESTDIR)$(SYSTEMDDIR)
-	sed -e 's|@SBINDIR@|$(SBINDIR)|' doc/systemd/ncp-producer@.service.in \
-		>$(DESTDIR)$(SYSTEMDDIR)/ncp-producer@.service
+	$(foreach u,$(units),sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' \
+		doc/systemd/$u.in >$(DESTDIR)$(SYSTEMDDIR)/$u &&) :
+	install -Dm 644 doc/systemd/ncp.sysusers $(DESTDIR)$(SYSUSERSDIR)/ncp.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
 	$(foreach m,$(man),install -Dm 644 $m $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
@@ -310,7 +313,7 @@ uninstall:
 		$(DESTDIR)$(INCLUDEDIR)/ncpbus.h $(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc \
 		$(addprefix $(DESTDIR)$(BASHDIR)/,$(completed)) $(DESTDIR)$(ZSHDIR)/_ncp \
 		$(patsubst %,$(DESTDIR)$(FISHDIR)/%.fish,$(completed)) \
-		$(DESTDIR)$(SYSTEMDDIR)/ncp-producer@.service \
+		$(addprefix $(DESTDIR)$(SYSTEMDDIR)/,$(units)) $(DESTDIR)$(SYSUSERSDIR)/ncp.conf \
 		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap $(patsubst clients/python/%,$(DESTDIR)$(PYTHONDIR)/%,$(python)) \
 		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 		$(foreach a,$(man_alias),$(DESTDIR)$(MANDIR)/man3/$(lastword $(subst =, ,$a)))

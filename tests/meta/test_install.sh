@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_install.sh - make install puts everything where it belongs, and uninstall takes it away.
 . tests/tap/tap.sh
-plan 10
+plan 11
 
 make_quietly()
 {
@@ -35,7 +35,9 @@ $(for p in sbin/ncp-producer $clients; do
 	[ "$p" = bin/ncp-extcap ] || printf 'share/%s\n' "bash-completion/completions/${p#*/}" \
 		"fish/vendor_completions.d/${p#*/}.fish"
 done)
+lib/systemd/system/ncp-dump@.service
 lib/systemd/system/ncp-producer@.service
+lib/sysusers.d/ncp.conf
 share/zsh/vendor-completions/_ncp
 share/ncp/apparmor-local
 sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
@@ -48,8 +50,25 @@ is /usr/bin/ncp-extcap "$(readlink "$extcap")" "Wireshark's folder has a link to
 is /opt/x/lib/wireshark/extcap "$(make -s --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/opt/x x)" \
 	"with a prefix of its own nothing is installed elsewhere"
 
-is "/usr/sbin/ncp-producer \$NCP_OPTIONS %I" "$(sed -n 's/^ExecStart=//p' \
+is "/usr/sbin/ncp-producer \$NCP_OPTIONS %i" "$(sed -n 's/^ExecStart=//p' \
 	"$TAP_DIR/dest/usr/lib/systemd/system/ncp-producer@.service")" "the service runs what was installed"
+
+# As it would stand in the file system's root: the commands are where the units say.
+units_verify()
+{
+	make -s BUILD="$NCP_BUILD" PREFIX="$TAP_DIR/root" install
+	cp "$TAP_DIR/root/lib/systemd/system/ncp-dump@.service" "$TAP_DIR/ncp-dump@x.service"
+	cp "$TAP_DIR/root/lib/systemd/system/ncp-producer@.service" "$TAP_DIR/ncp-producer@x.service"
+	systemd-analyze verify --man=no "$TAP_DIR"/ncp-*@x.service >"$TAP_DIR/verify" 2>&1
+	cat "$TAP_DIR/verify"
+	! grep "ncp-" "$TAP_DIR/verify"
+}
+if command -v systemd-analyze >/dev/null; then
+	run_step "systemd finds nothing wrong with the units" units_verify
+else
+	is 2 "$(cat "$TAP_DIR"/dest/usr/lib/systemd/system/ncp-*@.service | grep -c '^ExecStart=/usr/s\?bin/ncp-')" \
+		"each unit runs what was installed"
+fi
 
 cat >"$TAP_DIR/user.c" <<'END'
 #include <ncpbus.h>

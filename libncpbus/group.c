@@ -737,7 +737,7 @@ void ncpi_group_release(struct ncp_client *c, uint64_t position, uint64_t seq)
 
 /* --- join and leave -------------------------------------------------------------------------- */
 
-static int fail(char *why, int code, const char *format, ...)
+static __attribute__((format(printf, 3, 4))) int fail(char *why, int code, const char *format, ...)
 {
 	va_list args;
 

@@ -67,7 +67,7 @@ static pcap_t *open_live(const char *device, int dlt, uint32_t snaplen)
 
 	/* A warning is positive. */
 	if (live && !pcap_set_snaplen(live, (int)snaplen) && pcap_activate(live) >= 0 &&
-	    pcap_datalink(live) == dlt)
+	    (pcap_datalink(live) == dlt || !pcap_set_datalink(live, dlt)))
 		return live;
 	if (live)
 		pcap_close(live);

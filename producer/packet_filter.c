@@ -14,6 +14,7 @@
 
 #include "libncpbus/include/ncpbus.h"
 #include "producer/source.h"
+#include "producer/tpacket_block.h"
 
 /* The kernel's limit on a filter's instructions. */
 #define FILTER_MOST BPF_MAXINSNS
@@ -47,25 +48,73 @@ static int dlt_of(uint32_t linktype)
 	return linktype == LINKTYPE_RAW ? 12 : (int)linktype;
 }
 
+/*
+ * From a program for frames that begin with an SLL2 header to one for what the kernel shows a
+ * SOCK_DGRAM socket: the frame from its network header on, and some fields of the other by name.
+ * Source: tcpdump.org, LINKTYPE_LINUX_SLL2; Documentation/networking/filter.rst, "extensions".
+ */
+static int uncook(struct compile_program *p, char *why)
+{
+	for (unsigned i = 0; i < p->n; i++) {
+		struct sock_filter *s = &p->insns[i];
+		const unsigned class = BPF_CLASS(s->code), mode = BPF_MODE(s->code);
+
+		if (!(class == BPF_LD && (mode == BPF_ABS || mode == BPF_IND)) &&
+		    !(class == BPF_LDX && mode == BPF_MSH))
+			continue;
+		if ((int32_t)s->k < 0) /* one of these names already */
+			continue;
+		if (s->k >= TPACKET_SLL2_LEN) {
+			s->k -= TPACKET_SLL2_LEN;
+		} else if (mode == BPF_ABS && s->k == 0) {
+			s->k = (uint32_t)SKF_AD_OFF + SKF_AD_PROTOCOL;
+		} else if (mode == BPF_ABS && s->k == 4) {
+			s->k = (uint32_t)SKF_AD_OFF + SKF_AD_IFINDEX;
+		} else if (mode == BPF_ABS && s->k == 8) {
+			s->k = (uint32_t)SKF_AD_OFF + SKF_AD_HATYPE;
+		} else if (mode == BPF_ABS && s->k == 10) {
+			s->k = (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE;
+		} else {
+			snprintf(why, SOURCE_WHY_CAP,
+				 "filter: it asks for link-layer addresses, which the kernel does "
+				 "not show of any: filter in the clients, or name interfaces");
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 int packet_filter_make(const struct packet_filter *f, struct compile_program *p, char *why)
 {
 	struct compile_program expr = { 0 };
 	bool only_out = f->direction == NCP_OUTBOUND;
 	bool test = f->direction || f->loopback;
+	bool test_both = !f->direction && f->loopback_index; /* the type, and where */
 	const struct sock_filter everything = BPF_STMT(BPF_RET | BPF_K, f->snaplen);
-	const struct sock_filter head[] = {
+	const struct sock_filter head_type[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, only_out ? 1 : 0,
 			 only_out ? 0 : 1),
 		BPF_STMT(BPF_RET | BPF_K, 0),
+	}, head_both[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_AD_OFF + SKF_AD_PKTTYPE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_AD_OFF + SKF_AD_IFINDEX),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)f->loopback_index, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
-	const unsigned n_head = test ? 3 : 0;
+	const struct sock_filter *head = test_both ? head_both : head_type;
+	const unsigned n_head = test_both ? 5 : test ? 3 : 0;
 
 	if (f->text) {
 		int r = compile_live(f->device, dlt_of(f->linktype), f->snaplen, f->text, &expr,
 				     why);
-		if (r < 0)
+		if (r == 0 && f->linktype == LINKTYPE_SLL2)
+			r = uncook(&expr, why);
+		if (r < 0) {
+			compile_free(&expr);
 			return r;
+		}
 	}
 	const unsigned n = n_head + (expr.n ? expr.n : 1);
 	if (n > FILTER_MOST) {

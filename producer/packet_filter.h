@@ -10,6 +10,7 @@
 
 #define LINKTYPE_ETHERNET 1u
 #define LINKTYPE_RAW 101u
+#define LINKTYPE_SLL2 276u
 
 /* packet_linktype - LINKTYPE_ of a device of this ARPHRD_ number, or -1: its frames have no
  * link-layer header that we can tell.  Source: libpcap's pcap-linux.c names the same pairs. */
@@ -22,6 +23,7 @@ struct packet_filter {
 	uint32_t snaplen;   /* what a match returns */
 	uint32_t direction; /* 0 both, NCP_INBOUND, NCP_OUTBOUND */
 	bool loopback;	    /* each frame passes twice there, out and in: one of them is enough */
+	int loopback_index; /* the same of this one of several interfaces; 0: none */
 	const char *text;   /* pcap-filter(7), or NULL: every frame */
 };
 
@@ -31,7 +33,9 @@ struct packet_filter {
  *   p    undo with compile_free()
  *   why  SOURCE_WHY_CAP bytes: one line, on error
  *
- * Returns 0, or as compile_live(); -EINVAL for more instructions than the kernel takes, too.
+ * With LINKTYPE_SLL2 it is for a SOCK_DGRAM socket: the kernel sees no such header.
+ * Returns 0, or as compile_live(); -EINVAL, too, for more instructions than the kernel takes, and for
+ * a field of that header that it does not know.
  */
 int packet_filter_make(const struct packet_filter *f, struct compile_program *p, char *why)
 	__attribute__((warn_unused_result));

@@ -97,7 +97,7 @@ static int device_join(const struct packet_want *want, const struct packet_socke
 	if (bind(s->fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		return -errno;
 	/* A device that cannot be promiscuous (some tunnels) is captured as it is. */
-	if (want->promiscuous)
+	if (want->promiscuous && !want->any)
 		(void)setsockopt(s->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &promiscuous,
 				 sizeof(promiscuous));
 	return 0;
@@ -120,7 +120,7 @@ static int group_join(struct packet_want *want, const struct packet_socket *s)
 
 	/* A group belongs to one device for as long as one socket is in it, so a device that was
 	 * deleted and made again needs a new one.  -EINVAL: the number is another's by now. */
-	if (want->group_ifindex == s->ifindex) {
+	if (want->grouped && want->group_ifindex == s->ifindex) {
 		int r = fanout_set(s->fd, want->group, flags);
 
 		if (r != -EINVAL)
@@ -135,6 +135,7 @@ static int group_join(struct packet_want *want, const struct packet_socket *s)
 		return -errno;
 	want->group = (uint16_t)joined;
 	want->group_ifindex = s->ifindex;
+	want->grouped = true;
 	return 0;
 }
 
@@ -147,19 +148,21 @@ static int ask(int fd, const char *name, unsigned long request, struct ifreq *r)
 
 int packet_socket_open(struct packet_want *want, struct packet_socket *s)
 {
-	struct ifreq index, flags;
-	int one = 1, r;
+	struct ifreq index = { .ifr_ifindex = 0 }, flags = { .ifr_flags = IFF_UP };
+	int one = 1, r = 0;
 
 	/* Protocol 0: nothing arrives before bind, and a filter that drops all stands before that.
 	 * So no frame that the real filter would refuse is ever in the ring. */
 	*s = (struct packet_socket){
-		.fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)
+		.fd = socket(AF_PACKET, (want->any ? SOCK_DGRAM : SOCK_RAW) | SOCK_CLOEXEC |
+						SOCK_NONBLOCK, 0)
 	};
 	if (s->fd < 0)
 		return -errno;
-	r = ask(s->fd, want->name, SIOCGIFINDEX, &index);
+	if (!want->any)
+		r = ask(s->fd, want->name, SIOCGIFINDEX, &index);
 	s->ifindex = index.ifr_ifindex;
-	if (r == 0)
+	if (r == 0 && !want->any)
 		r = ask(s->fd, want->name, SIOCGIFFLAGS, &flags);
 	if (r == 0 && want->fanout != PACKET_NO_FANOUT && !(flags.ifr_flags & IFF_UP))
 		r = -ENETDOWN;

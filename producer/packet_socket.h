@@ -16,6 +16,7 @@
  */
 struct packet_want {
 	char name[IFNAMSIZ];
+	bool any;	    /* of all interfaces, without their link-layer headers */
 	uint64_t ring_size; /* bytes of each socket's ring; 0: RING_DEFAULT */
 	uint32_t snaplen;   /* so many bytes of a frame fit into one block */
 	uint32_t retire_ms; /* a block is handed over after this at most, >= 1 */
@@ -25,7 +26,8 @@ struct packet_want {
 
 	/* The group that the last of these sockets joined, and on which device that was: kept by
 	 * packet_socket_open(). */
-	int group_ifindex; /* 0: none yet */
+	bool grouped;
+	int group_ifindex;
 	uint16_t group;
 };
 
@@ -55,7 +57,7 @@ int packet_fanout_flags(const char *mode);
  *   want  whose group is brought up to date: the first socket on a device makes a group with a
  *         number of its own, those after it join that
  *
- * No frame is in its ring before another filter is attached.  Needs CAP_NET_RAW.  With fanout the
+ * No frame is in its ring before another filter is attached.  With any, ifindex is 0.  Needs CAP_NET_RAW.  With fanout the
  * socket is bound to this device for good: the kernel binds no member of a group again.
  * Returns 0; -ENODEV; -ENETDOWN (with fanout only: some kernels let no socket join while the
  * interface is down); -EPERM; -ENOMEM; -errno.

@@ -37,6 +37,7 @@ struct afpacket {
 	char *filter_text;
 	const struct source_options *o;
 	uint32_t want; /* which of o->packets: what its sockets are opened with */
+	bool any;      /* all interfaces there are and will be, in cooked frames */
 	struct compile_program program; /* whole: packet-type test, filter, snaplen */
 
 	int ask_fd; /* any socket: the device is asked about through it */
@@ -159,10 +160,14 @@ static void afpacket_close(struct source *src)
 static int device_describe(struct afpacket *a, char *why)
 {
 	struct ifreq r;
-	int e = device_ask(a, SIOCGIFHWADDR, &r);
+	int e = a->any ? 0 : device_ask(a, SIOCGIFHWADDR, &r);
 
 	if (e < 0)
 		return say(why, a, e);
+	if (a->any) {
+		a->linktype = LINKTYPE_SLL2;
+		return 0;
+	}
 	int linktype = packet_linktype(r.ifr_hwaddr.sa_family);
 	if (linktype < 0) {
 		snprintf(why, SOURCE_WHY_CAP,
@@ -189,12 +194,28 @@ static int open_socket(struct afpacket *a, char *why)
 		a->paused = true;
 		return 0;
 	}
-	if (e == 0)
+	if (e == 0 && !a->any)
 		e = device_ask(a, SIOCGIFFLAGS, &r);
 	if (e < 0)
 		return say(why, a, e);
-	a->paused = !(r.ifr_flags & IFF_UP);
+	a->paused = !a->any && !(r.ifr_flags & IFF_UP);
 	return 0;
+}
+
+/* Bytes that the kernel keeps of a frame: it counts without the header that we put in front. */
+static uint32_t kernel_snaplen(const struct afpacket *a)
+{
+	const uint32_t most = a->o->snaplen, header = a->any ? TPACKET_SLL2_LEN : 0;
+
+	return most > header ? most - header : 1;
+}
+
+/* The number of lo, of which each frame comes twice; 0: none. */
+static int loopback_index(const struct afpacket *a)
+{
+	struct ifreq r = { .ifr_name = "lo" };
+
+	return ioctl(a->ask_fd, SIOCGIFINDEX, &r) < 0 ? 0 : r.ifr_ifindex;
 }
 
 static int open_device(struct afpacket *a, char *why)
@@ -218,9 +239,10 @@ static int open_device(struct afpacket *a, char *why)
 			.device = a->name,
 			.linktype = a->linktype == LINKTYPE_UNKNOWN ? LINKTYPE_ETHERNET
 								    : a->linktype,
-			.snaplen = o->snaplen,
+			.snaplen = kernel_snaplen(a),
 			.direction = o->direction,
 			.loopback = a->loopback,
+			.loopback_index = a->any ? loopback_index(a) : 0,
 			.text = a->filter_text,
 		};
 
@@ -231,6 +253,7 @@ static int open_device(struct afpacket *a, char *why)
 	a->want = list->n++;
 	struct packet_want *want = &list->want[a->want];
 	*want = (struct packet_want){
+		.any = a->any,
 		.ring_size = o->kernel_buffer,
 		.snaplen = o->snaplen,
 		.retire_ms = o->retire_ms ? o->retire_ms : 1,
@@ -254,6 +277,7 @@ static struct afpacket *make(const char *name, const struct source_options *o)
 	a->s.fd = -1;
 	a->o = o;
 	snprintf(a->name, sizeof(a->name), "%s", name);
+	a->any = strcmp(name, "any") == 0;
 	a->batch = o->batch;
 	a->frames = calloc(a->batch, sizeof(*a->frames));
 	a->filter_text = o->filter && *o->filter ? strdup(o->filter) : NULL;
@@ -415,6 +439,8 @@ static int device_look(struct afpacket *a)
 	/* Reading it clears it: ENETDOWN would end every poll at once. */
 	if (a->s.fd >= 0)
 		(void)getsockopt(a->s.fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	if (a->any) /* some are there at all times */
+		return 0;
 	int ifindex = device_ask(a, SIOCGIFINDEX, &r) < 0 ? -1 : r.ifr_ifindex;
 	if (a->s.fd >= 0 && (a->gone_at_ns || ifindex != a->s.ifindex || !is_bound(a))) {
 		/* A block that is not full is handed over when its retire time is up. */
@@ -452,6 +478,7 @@ static int block_take(struct afpacket *a)
 	if (r < 0)
 		return r;
 	a->taken = true;
+	a->block.cooked = a->any;
 	if (a->block.losing)
 		statistics_read(a);
 	return 1;
@@ -537,6 +564,8 @@ static int afpacket_take(struct source *src, struct source_batch *b, int timeout
 			break;
 		if (f->vlan_tpid)
 			tag_place(a, f);
+		if (f->caplen > a->o->snaplen) /* of less than our header's length */
+			f->caplen = a->o->snaplen;
 		if (b->n == 0) {
 			f->dropcount = a->unmarked_drops;
 			a->unmarked_drops = 0;

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
+
+#include <arpa/inet.h>
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -33,6 +36,19 @@ int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t l
 	return 0;
 }
 
+/* Of newer kernels: a TCP segment that the interface cuts, or put together. */
+#ifndef TP_STATUS_GSO_TCP
+#define TP_STATUS_GSO_TCP (1 << 8)
+#endif
+
+/* Bits 9 to 11 of epb_flags: checksum not ready, checksum valid, TCP segmentation offloaded. */
+static uint32_t offload_of(uint32_t status)
+{
+	return (status & TP_STATUS_CSUMNOTREADY ? 1u << 9 : 0) |
+	       (status & TP_STATUS_CSUM_VALID ? 1u << 10 : 0) |
+	       (status & TP_STATUS_GSO_TCP ? 1u << 11 : 0);
+}
+
 /* epb_flags of a frame: direction in bits 0-1, reception type in bits 2-4. Source: pcapng draft,
  * 4.3.1. */
 static uint32_t flags_of(unsigned char pkttype)
@@ -53,6 +69,23 @@ static uint32_t flags_of(unsigned char pkttype)
 	}
 }
 
+/* Write what LINKTYPE_LINUX_SLL2 has in front of a frame, where the kernel left room for it. */
+static void cook(struct ncpi_frame *f, const struct sockaddr_ll *from)
+{
+	const uint32_t ifindex = htonl((uint32_t)from->sll_ifindex);
+	const uint16_t hatype = htons(from->sll_hatype);
+	uint8_t header[TPACKET_SLL2_LEN] = { [10] = from->sll_pkttype, [11] = from->sll_halen };
+
+	memcpy(header, &from->sll_protocol, 2); /* in this order already */
+	memcpy(header + 4, &ifindex, 4);
+	memcpy(header + 8, &hatype, 2);
+	memcpy(header + 12, from->sll_addr, sizeof(from->sll_addr));
+	f->data -= sizeof(header);
+	memcpy((uint8_t *)(uintptr_t)f->data, header, sizeof(header));
+	f->caplen += sizeof(header);
+	f->len += sizeof(header);
+}
+
 int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 {
 	if (b->n_left == 0)
@@ -62,22 +95,25 @@ int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 	const uint8_t *p = b->base + b->off;
 	const struct tpacket3_hdr *h = (const struct tpacket3_hdr *)(const void *)p;
 	const struct sockaddr_ll *from = (const struct sockaddr_ll *)(const void *)(p + SLL_OFF);
+	const uint32_t least_mac = b->cooked ? SLL_OFF + sizeof(*from) + TPACKET_SLL2_LEN : 0;
 	uint32_t room = b->len - b->off;
 
-	if (h->tp_mac > room || h->tp_snaplen > room - h->tp_mac || h->tp_snaplen > h->tp_len)
+	if (h->tp_mac > room || h->tp_mac < least_mac || h->tp_snaplen > room - h->tp_mac || h->tp_snaplen > h->tp_len)
 		goto bad;
 	*f = (struct ncpi_frame){
 		.data = p + h->tp_mac,
 		.ts_ns = h->tp_sec * NCPI_SECOND + h->tp_nsec,
 		.caplen = h->tp_snaplen,
 		.len = h->tp_len,
-		.flags = flags_of(from->sll_pkttype),
+		.flags = flags_of(from->sll_pkttype) | offload_of(h->tp_status),
 	};
 	if (h->tp_status & TP_STATUS_VLAN_VALID) {
 		f->vlan_tci = (uint16_t)h->hv1.tp_vlan_tci;
 		f->vlan_tpid = h->tp_status & TP_STATUS_VLAN_TPID_VALID ? h->hv1.tp_vlan_tpid
 									: ETH_P_8021Q;
 	}
+	if (b->cooked)
+		cook(f, from);
 	if (--b->n_left) {
 		if (h->tp_next_offset < TPACKET3_HDRLEN || h->tp_next_offset > room)
 			goto bad;

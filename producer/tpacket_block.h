@@ -8,12 +8,17 @@
 
 #include "libncpbus/writer.h"
 
+/* Bytes of the header of LINKTYPE_LINUX_SLL2.  Source: tcpdump.org, LINKTYPE_LINUX_SLL2. */
+#define TPACKET_SLL2_LEN 20u
+
 /* A block being walked. */
 struct tpacket_block {
 	const uint8_t *base;
 	uint32_t len;	 /* bytes of the block as it was asked for */
 	uint32_t off;	 /* of the next frame's header */
 	uint32_t n_left; /* frames not yet walked */
+	bool cooked;	 /* set it to have a TPACKET_SLL2_LEN header in front of each frame: of a
+			  * SOCK_DGRAM socket, whose blocks have room for it and are writable */
 	bool losing;	 /* the kernel had dropped frames since PACKET_STATISTICS was last read */
 };
 
@@ -32,7 +37,7 @@ int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t l
 /*
  * tpacket_block_next - the next frame.
  *
- *   f  data, caplen, len, ts_ns, flags (direction and reception type) and, when the kernel stripped
+ *   f  data, caplen, len, ts_ns, flags (direction, reception type, offloads) and, when the kernel stripped
  *      a tag, vlan_tpid and vlan_tci are set; interface, dropcount, vlan_off are 0.  data points
  *      into the block
  *

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <linux/if_ether.h>
+#include <arpa/inet.h>
 #include <linux/if_packet.h>
 
 #include "libncpbus/include/ncpbus.h"
@@ -195,6 +196,21 @@ static void contents(void)
 		is_u64(kinds[i].flags, f.flags, "%s", kinds[i].name);
 	}
 
+	static const struct {
+		uint32_t status, flags;
+		const char *name;
+	} offloads[] = {
+		{ TP_STATUS_CSUMNOTREADY, 1 << 9, "checksum not ready" },
+		{ TP_STATUS_CSUM_VALID, 1 << 10, "checksum valid" },
+		{ 1 << 8, 1 << 11, "TCP segmentation offloaded" },
+	};
+	for (size_t i = 0; i < sizeof(offloads) / sizeof(offloads[0]); i++) {
+		begin(4096);
+		add(60, 60, PACKET_OUTGOING)->tp_status |= offloads[i].status;
+		f = only();
+		is_u64(2 | offloads[i].flags, f.flags, "%s", offloads[i].name);
+	}
+
 	enum { N = 500 };
 	bool good = true;
 	int n = 0;
@@ -290,15 +306,47 @@ static void noise(void)
 	   (unsigned long long)refused);
 }
 
+/* Frames of a SOCK_DGRAM socket, with a header put in front of them. */
+static void cooked(void)
+{
+	static const uint8_t want[20] = { 0x08, 0x00, 0, 0, 0, 0, 0x12, 0x34, 0x03, 0x04, 4, 6,
+					  1, 2, 3, 4, 5, 6, 0, 0 };
+	const struct sockaddr_ll from = { .sll_protocol = htons(0x0800), .sll_ifindex = 0x1234,
+					  .sll_hatype = 0x0304, .sll_pkttype = PACKET_OUTGOING,
+					  .sll_halen = 6, .sll_addr = { 1, 2, 3, 4, 5, 6 } };
+	struct tpacket_block b;
+	struct ncpi_frame f;
+
+	begin(4096);
+	struct tpacket3_hdr *h = add(60, 70, PACKET_HOST);
+	memcpy((uint8_t *)h + SLL_OFF, &from, sizeof(from));
+	h->tp_mac = h->tp_net = SLL_OFF + sizeof(from) + 20;
+	uint8_t *data = (uint8_t *)h + h->tp_mac;
+	memset(data, 0xab, 60);
+	is_i64(0, begin_walk(&b), "a block of cooked frames");
+	b.cooked = true;
+	is_i64(1, tpacket_block_next(&b, &f), "is walked");
+	is_u64(80, f.caplen, "each is longer by the header");
+	is_u64(90, f.len, "also on the wire");
+	is_mem(want, f.data, 20, "which says where it came from");
+	ok(f.data + 20 == data && data[0] == 0xab && data[59] == 0xab, "and stands before the frame");
+	is_u64(2, f.flags, "the flags are those of any other");
+	h->tp_mac--;
+	is_i64(0, begin_walk(&b), "one frame begins too early");
+	b.cooked = true;
+	is_i64(-EBADMSG, tpacket_block_next(&b, &f), "for a header: refused");
+}
+
 int main(void)
 {
-	plan(4 + 10 + 6 + 12 + 4 + 2);
+	plan(4 + 10 + 6 + 15 + 4 + 2 + 9);
 	block_refusals();
 	frame_refusals();
 	chains();
 	contents();
 	tags();
 	noise();
+	cooked();
 	free(block);
 	return tap_done();
 }

@@ -18,6 +18,7 @@
 #include "libncpbus/writer.h"
 #include "producer/helper.h"
 #include "producer/interfaces.h"
+#include "producer/netns.h"
 #include "producer/options.h"
 #include "producer/privs.h"
 #include "producer/size.h"
@@ -103,7 +104,12 @@ static int remove_bus(const struct producer_options *o)
 
 static int list_interfaces(const struct producer_options *o)
 {
-	int r = interfaces_print(stdout, o->json);
+	char why[SOURCE_WHY_CAP];
+	int r = o->netns ? netns_enter(o->netns, why) : 0;
+
+	if (r < 0)
+		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+	r = interfaces_print(stdout, o->json);
 
 	if (r == 0 && fflush(stdout) != 0)
 		r = -errno;
@@ -238,6 +244,9 @@ static int acquire(struct producer *p)
 	if (p->dirfd < 0)
 		return message_error(EXIT_FAILED, "directory of the busses",
 				     ncp_strerror(p->dirfd), "give another with --dir");
+	r = o->netns ? netns_enter(o->netns, why) : 0;
+	if (r < 0)
+		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why);
 	if (r < 0)
 		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);

@@ -313,11 +313,13 @@ static enum options_result settle_bus(struct given *g, const char *name)
 {
 	struct producer_options *o = g->o;
 	bool named = name != NULL;
+	const char *source;
 
 	if (!name && o->n_args > 1)
 		return bad("bus", "several sources have no name of their own", "give one with -b");
+	source = o->arg->ops == &source_afpacket ? o->arg->spec : o->arg->ops->kind;
 	if (!name)
-		name = o->arg->ops == &source_afpacket ? o->arg->spec : o->arg->ops->kind;
+		name = o->netns ? MESSAGE_TEXT("%s.%s", o->netns, source) : source;
 	if (ncpi_name_check(name) < 0)
 		return bad(MESSAGE_TEXT("bus %s", name),
 			   named ? ncp_strerror(NCP_ENAME) : "the interface's name is no bus name",
@@ -441,6 +443,8 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		  .help = "how: by flow (default), by receiving processor, in turn, by queue" },
 		{ "wait", 0, OPTION_FLAG, &o->src.wait,
 		  .help = "wait for an interface that is not there" },
+		{ "netns", 0, OPTION_STRING, &o->netns, "NAME",
+		  .help = "capture in another network namespace, of ip netns or a path" },
 		{ "speed", 0, OPTION_CALL, &o->src, "max|X|PPSpps", .call = take_speed,
 		  .help = "file: as fast as it goes (default), X times the original pace, or so "
 			  "many frames a second" },

@@ -27,6 +27,7 @@ struct producer_options {
 	uint64_t ring_size; /* bytes, a power of two; 0: an existing one's, else the default */
 	uint64_t ring_asked; /* the same before it was rounded up */
 	uint64_t count;	    /* -c; 0: no limit */
+	const char *netns;  /* a network namespace to capture in; NULL: this one */
 
 	bool reliable;
 	uint64_t reliable_timeout_ms, max_reliable, wait_clients;

@@ -3,7 +3,7 @@
 # test_source_afpacket.sh - a live interface: what is published is what tcpdump sees beside it.
 . tests/tap/tap.sh
 need_net
-plan 32
+plan 42
 
 NCP_DIR=$(mktemp -d "/dev/shm/ncp-afp.XXXXXX") || bail "no directory in /dev/shm"
 export NCP_DIR
@@ -177,6 +177,74 @@ directed()
 	in_netns a frame_send eth0 5 0 60
 	same "$2"
 	ledger
+}
+
+# A connection: its sender leaves checksums, and where the kernel tells that, segments to the
+# interface.
+offloaded()
+{
+	in_netns a ip addr add 10.77.0.1/24 dev eth0
+	in_netns b ip addr add 10.77.0.2/24 dev eth0
+	capture a eth0
+	spawn_in b s python3 -c 'import socket
+s = socket.create_server(("10.77.0.2", 7777))
+c, _ = s.accept()
+while c.recv(1 << 20): pass'
+	wait_for "in_netns b ss -Hltn | grep -q 10.77.0.2:7777" 10
+	in_netns a python3 -c 'import socket
+c = socket.create_connection(("10.77.0.2", 7777))
+c.sendall(bytes(4 << 20))'
+	reap s 10
+	finish
+	in_netns a ip addr flush dev eth0
+	in_netns b ip addr flush dev eth0
+	tshark -r "$TAP_DIR/b.pcapng" -Y "tcp.dstport == 7777 && tcp.len > 0" -T fields -e frame.packet_flags \
+		-e frame.len 2>/dev/null >"$TAP_DIR/flags"
+	sort "$TAP_DIR/flags" | uniq -c | sort -rn | head
+	# Bit 9: each that bears data leaves its checksum open.  Bit 11: those that are longer than the MTU.
+	[ -s "$TAP_DIR/flags" ]
+	[ "$(while read -r f len; do echo $((f & 0x203)); done <"$TAP_DIR/flags" | sort -u)" = 514 ]
+	[ "$(awk '$2 > 1514' "$TAP_DIR/flags" | wc -l)" -gt 10 ]
+	if [ "$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)" = 6.6 ]; then
+		[ "$(while read -r f len; do
+			[ "$len" -le 1514 ] || echo $((f & 0x800))
+		done <"$TAP_DIR/flags" | sort -u)" = 2048 ]
+	fi
+}
+
+# cooked N ARG...: all interfaces at once, against tcpdump's own "any"; N: of the 66 that are sent.
+cooked()
+{
+	local all
+
+	capture a any "${@:2}"
+	judge a any -y LINUX_SLL2 "${@:2}"
+	all=$(mix)
+	all=$((all + $(in_netns a frame_mix lo)))
+	all=$((all + $(in_netns a frame_send eth0 10 0 100)))
+	all=$((all + $(in_netns b frame_send eth0 10 0 1400)))
+	all=$((all + $(in_netns a frame_send lo 10 0 100)))
+	[ "$all" = 66 ]
+	same "$1"
+	ledger
+}
+
+# cooked_filtered N EXPRESSION
+cooked_filtered()
+{
+	local filter=$2
+
+	cooked "$1"
+}
+
+# Two workers share all interfaces.
+cooked_workers()
+{
+	capture a any --workers 2
+	in_netns b frame_send eth0 3200 0 100 0 64
+	finish
+	tshark -r "$TAP_DIR/b.pcapng" -T fields -e udp.srcport -e udp.payload 2>/dev/null |
+		sort -u | wc -l | grep -x 3200
 }
 
 promiscuity()
@@ -414,6 +482,38 @@ refusals()
 	refused 1 'interface nosuch0: no such interface: ' nosuch0
 	refused 1 'interface a-name-that-is-too-long: no such interface: ' a-name-that-is-too-long
 	refused 2 'filter: .*syntax error' eth0 'tcp port'
+	refused 2 'filter: .*: filter in the clients, or name interfaces' any 'link[12] == 1'
+}
+
+# From outside, by name: also its helper is inside.
+netns()
+{
+	local ns=ncp-a-$TAP_ID bus
+
+	sweep
+	bus=$ns.eth0
+	spawn p ncp-producer -m 8M --netns "$ns" eth0 udp port 9
+	wait_for '[ "$(ncp-stats --list | grep -c "^'"$bus"' .*live")" = 1 ]' 10
+	ip -n "$ns" link del eth0
+	wait_for '[ "$(ncp-stats --list | grep -c "^'"$bus"' .*paused")" = 1 ]' 5
+	veth_pair a eth0 b eth0
+	wait_for '[ "$(ncp-stats --list | grep -c "^'"$bus"' .*live")" = 1 ]' 5
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	in_netns b frame_send eth0 100 0 100
+	stop p TERM 5
+	[ "$status" = 0 ]
+	ncp-dump -q -i "$bus" --snapshot -w "$TAP_DIR/b.pcapng"
+	frame_check "$TAP_DIR/b.pcapng" | grep "frames=100 first=0 last=99"
+	ncp-producer --remove "$bus"
+	ncp-producer -D --netns "$ns" | grep "^eth0 "
+	spawn p ncp-producer -b b --netns nosuch eth0
+	reap p 5
+	[ "$status" = 2 ]
+	grep "^ncp-producer: namespace nosuch: .*: ip netns list names them" "$TAP_DIR/p.err"
+	spawn p ncp-producer -b b --netns /etc/passwd eth0
+	reap p 5
+	[ "$status" = 2 ]
+	grep "^ncp-producer: namespace /etc/passwd: not a network namespace: " "$TAP_DIR/p.err"
 }
 
 no_permission()
@@ -461,6 +561,15 @@ judged "'ether broadcast or ether multicast'" filtered 3 'ether broadcast or eth
 judged "'greater 1000'" filtered 2 'greater 1000'
 judged "'ip broadcast or arp'" filtered 2 'ip broadcast or arp'
 run_step "direction and reception are told" flagged
+judged "any: all interfaces, in cooked frames, those of lo once" cooked 66
+judged "any, cut to 40 bytes" cooked 66 -s 40
+judged "any, -Q in" cooked 56 -Q in
+judged "any, 'udp port 9'" cooked_filtered 48 'udp port 9'
+judged "any, 'arp or ip6'" cooked_filtered 8 'arp or ip6'
+judged "any, 'outbound'" cooked_filtered 10 outbound
+judged "any, 'greater 1000'" cooked_filtered 14 'greater 1000'
+run_step "any, with two workers" cooked_workers
+run_step "checksums and segments left to the interface are told" offloaded
 judged "-Q in" directed in 18
 judged "-Q out" directed out 5
 run_step "promiscuous, unless -p" promiscuous
@@ -478,6 +587,7 @@ run_step "down and up ten times under load" flapping
 with_tun "back as an interface of another kind: an end, said" back_as_another
 run_step "a filter of tags, started while the interface is down" started_while_down
 with_tun "the same where no interface is up: refused" nothing_to_ask
+run_step "inside another namespace" netns
 run_step "refusals are one clear line" refusals
 if [ -n "${TAP_USERNS:-}" ]; then
 	skip 1 "needs root"

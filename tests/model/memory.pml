@@ -139,8 +139,8 @@ inline load(t_, x_, to_, acquire_)
 	d_step { take(t_, x_, to_, acquire_) }
 }
 
-/* The newest entry, for one who needs no order: nobody else is there, or a lock is held. */
-inline newest(x_, to_)
+/* The newest entry: a_, and its value. */
+inline newest_entry(x_, to_)
 {
 	a_ = n;
 	do
@@ -150,7 +150,13 @@ inline newest(x_, to_)
 		:: e_loc[a_] == (x_) -> to_ = e_val[a_]; break
 		:: else -> a_--
 		fi
-	od;
+	od
+}
+
+/* For one who needs no order: nobody else is there, or a lock is held. */
+inline newest(x_, to_)
+{
+	newest_entry(x_, to_);
 	a_ = 0
 }
 
@@ -173,15 +179,7 @@ inline fence_full(t_)
 /* new_ may be made of to_, which is loaded first. */
 inline exchange(t_, x_, to_, new_, acquire_, release_)
 {
-	a_ = n;
-	do
-	:: a_ == 0 -> to_ = INI(x_); break
-	:: else ->
-		if
-		:: e_loc[a_] == (x_) -> to_ = e_val[a_]; break
-		:: else -> a_--
-		fi
-	od;
+	newest_entry(x_, to_);
 	if
 	:: acquire_ -> join(cur, (t_) * NV, e_view, a_ * NV)
 	:: else -> join(acq, (t_) * NV, e_view, a_ * NV)

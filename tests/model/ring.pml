@@ -14,7 +14,7 @@
  * process and the start of the next lies the kernel, which is a full fence.
  *
  * Names of steps are those of layout.h, names of functions and variables those of libncpbus/.
- * -DM_... weakens one thing (tests/model/check lists all).
+ * -DM_... weakens one thing (tests/model/cases lists all).
  */
 
 #ifndef NW
@@ -174,12 +174,12 @@ byte g_head, g_next;		/* published up to here; the next frame's number */
 byte g_seq[MAXP];		/* of the next frame at this block boundary; UNUSED: no boundary */
 byte g_id[MAXP];		/* of the block that begins here */
 
-/* --- the producer's private memory ---------------------------------------------------------- */
+/* --- the producer's memory: declared in init, below ------------------------------------------ */
 
-/* Declared in init, below. */
-
-/* A claim: 1 a frame of one cell, 2 of two, 3 two frames of one, 4 the epoch block, 5 four frames of
- * one, 6 one of four.  SHAPES says which, by bits 1, 2, 4, 8 and 16. */
+/*
+ * A claim: 1 a frame of one cell, 2 of two, 3 two frames of one, 4 the epoch block, 5 four frames
+ * of one, 6 one of four.  SHAPES says which there are, by bits 1, 2, 4, 8 (5) and 16 (6).
+ */
 #ifndef SHAPES
 #define SHAPES 7
 #endif
@@ -779,7 +779,7 @@ inline takeover()
 #ifdef M_TK_TAIL
 		w_tail = 0;	/* its own idea of tail, until the first overrun */
 #endif
-#if !defined(M_TK_LEFT) && !defined(M_TK_LATE) && !defined(M_TK_BELOW_COUNT)
+#if !defined(M_TK_LEFT) && !defined(M_TK_BELOW_COUNT)
 		invalidate();
 #endif
 		newest(COUNT, v);
@@ -911,11 +911,7 @@ inline must_find_set()
 #else
 #define WP_BELOW_HEAD BELOW(wp_position, x)
 #endif
-#ifdef M_WP_AT_HEAD
 #define BELOW(pos, h) ((pos) <= (h))
-#else
-#define BELOW(pos, h) ((pos) < (h))
-#endif
 #ifdef M_WP_NO_CHECK
 #define WP_CHECKED true
 #else
@@ -1026,7 +1022,7 @@ proctype client()
 	byte at_position, at_seq, head;
 	bit held;
 	byte held_position, held_seq;
-	short word, body, x, y, z;
+	short word, body, next_word, x, y, z;
 	byte counted;			/* frames and lost ones together: where it stands, to the frame */
 	byte tail, first, end, lo, hi, mid;
 	byte wp_position, wp_seq;
@@ -1077,6 +1073,49 @@ again:
 		:: !ALL_SEEN -> d_step { see_all() }
 		fi
 	};
+#ifndef RECV
+	/* The short way: one look at tail for the frame handed out, which lies lower, and the next. */
+	if
+	:: held && at_position != head ->
+		atomic { load(C, CELL(at_position), next_word, 0) };
+#ifndef M_SHORT_C3
+		atomic { d_step { fence_acquire(C); tidy() } };
+#endif
+		atomic {
+			load(C, TAIL, x, 0);
+#ifdef M_SHORT_LOW
+			if
+			:: x <= at_position && x > held_position -> x = held_position
+			:: else
+			fi;
+#endif
+			if
+			:: x <= held_position && KIND(next_word) != 0 && KIND(next_word) != LOCAL &&
+			   LEN(next_word) <= head - at_position ->
+				assert(g_seq[held_position] == held_seq);
+				assert(word / 8 == g_id[held_position]);
+				assert(LEN(word) == 1 || body == WORD(g_id[held_position], 0));
+				held_position = at_position;
+				held_seq = at_seq;
+				counted++;
+				at_seq++;
+				at_position = at_position + LEN(next_word);
+				word = next_word;
+				next_word = 0;
+				body = 0;
+				x = 0;
+				if
+				:: LEN(word) > 1 ->
+					load(C, CELL(held_position + LEN(word) - 1), body, 0)
+				:: else
+				fi;
+				goto again
+			:: else -> next_word = 0; x = 0 /* the long way knows */
+			fi
+		}
+	:: else
+	fi;
+#endif
 	/* held_check(): were the frames handed out whole until now? */
 	if
 	:: !held -> goto find

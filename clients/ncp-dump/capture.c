@@ -3,6 +3,7 @@
 #include "capture.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -345,7 +346,9 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 		cap->deadline_ns = clock_ns(CLOCK_MONOTONIC) + o->duration_ns;
 	if (!o->write) {
 		r = show_open(&cap->show, c, &cap->ledger, o->snaplen,
-			      o->line_buffered || o->packet_buffered || o->group);
+			      o->line_buffered || o->packet_buffered || o->group, o->log);
+		if (r < 0 && o->log)
+			return message_error(EXIT_FAILED, o->log, ncp_strerror(r), NULL);
 		return r < 0 ? fail(cap, r) : EXIT_DONE;
 	}
 	r = store_open(&cap->store, o, c, &cap->ledger, resume);
@@ -642,6 +645,15 @@ static void drops_read(struct capture *cap)
 		cap->drops_now = info.kernel_drops;
 }
 
+/* Has the reader of a pipe or a socket left?  Without frames no write would tell. */
+static bool reader_gone(const struct capture *cap)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	return !strcmp(cap->o->write, "-") && poll(&p, 1, 0) > 0 &&
+	       p.revents & (POLLERR | POLLHUP);
+}
+
 /* Nothing to read: sleep until there is, or until something is due. */
 static int idle(struct capture *cap, uint64_t now)
 {
@@ -652,6 +664,7 @@ static int idle(struct capture *cap, uint64_t now)
 		int due = store_nap_ms(&cap->store, now);
 
 		nap = due >= 0 && due < nap ? due : nap;
+		cap->reader_gone = reader_gone(cap);
 	} else {
 		r = show_flush(&cap->show);
 	}

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "decode.h"
 #include "options.h"
 #include "repair.h"
 #include "rights.h"
@@ -414,6 +415,7 @@ int main(int argc, char **argv)
 {
 	struct dump_options o;
 	struct timespec now;
+	struct decode decode;
 	FILE *json = NULL;
 	int status;
 
@@ -433,9 +435,18 @@ int main(int argc, char **argv)
 	}
 	if (!o.n_repair)
 		signals_setup();
+	status = o.decode ? decode_begin(&decode, o.decode, o.line_buffered || o.packet_buffered,
+					 o.numeric) :
+			    EXIT_DONE;
+	if (status != EXIT_DONE)
+		goto out;
+	if (o.decode)
+		o.write = "-";
 	status = o.n_repair ? repair_main(o.repair, o.n_repair, o.quick) :
 		 o.list	    ? list(&o) :
 			      run(&o, json);
+	if (o.decode)
+		status = decode_end(&decode, status);
 	message_json(NULL);
 	if (json && json != stderr && fclose(json))
 		status = message_error(EXIT_FAILED, o.json, ncp_strerror(-errno), NULL);

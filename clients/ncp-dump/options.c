@@ -402,6 +402,13 @@ static int check(const struct dump_options *o)
 		return usage("--ordered with --resume",
 			     "a state is one frame number, and they come in another order",
 			     "leave out --ordered, and sort the files with reordercap");
+	if ((o->write != NULL) + (o->log != NULL) + (o->decode != NULL) > 1)
+		return usage(o->write && o->log	   ? "-w with --log" :
+			     o->write && o->decode ? "-w with --decode" :
+						     "--log with --decode",
+			     "frames go to one place", "start two: it costs the producer nothing");
+	if (o->log && !*o->log)
+		return usage("--log", "an empty name", "name a file, or - for stdout");
 	if (!o->write && (o->format != FORMAT_PCAPNG || o->coder))
 		return usage(o->coder ? "--compress" : "--format", "no file is written",
 			     "name one with -w");
@@ -431,6 +438,11 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		{ .name = "write", .letter = 'w', .type = OPTION_STRING, .target = &o->write,
 		  .arg = "FILE", .help = "write pcapng to FILE, - for stdout; without it, print one "
 		  "line a frame" },
+		{ .name = "decode", .type = OPTION_STRING, .target = &o->decode, .arg = "ARGS",
+		  .otherwise = "", .help = "have tcpdump -r - ARGS (without it, tshark) print them" },
+		{ .name = "log", .type = OPTION_STRING, .target = &o->log, .arg = "FILE",
+		  .help = "a line for each TCP and UDP frame, saddr sport daddr dport proto, into FILE, - "
+		  "for stdout" },
 		{ .help = "Which frames" },
 		{ .letter = 'f', .name = "filter", .type = OPTION_STRING, .target = &p.expr,
 		  .arg = "EXPR", .help = "only frames that match, see pcap-filter(7); as words at "
@@ -548,7 +560,8 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .target = &o->user, .arg = "USER",
 		  .help = "if root, become USER when bus and file are open" },
 		{ .help = "Accepted without effect, as nothing is looked up, checked or switched" },
-		{ .letter = 'n', .type = OPTION_FLAG, .target = &ignored, .help = "no names" },
+		{ .letter = 'n', .type = OPTION_FLAG, .target = &o->numeric,
+		  .help = "no names; handed on by --decode" },
 		{ .letter = 'K', .name = "dont-verify-checksums", .type = OPTION_FLAG,
 		  .target = &ignored, .help = "no checksums" },
 		{ .letter = 'p', .name = "no-promiscuous-mode", .type = OPTION_FLAG,

@@ -71,6 +71,9 @@ struct dump_options {
 	const char *group;	/* NULL: none */
 	bool ordered;
 	uint64_t reorder_ns;	/* 0: as long as the library has it */
+	const char *log;	/* file of flows; NULL: no */
+	const char *decode;	/* arguments of tcpdump -r -; NULL: no */
+	bool numeric;
 	const char *json;	/* NULL: no; "-": stderr */
 	const char *dir, *trust;
 	bool no_clobber, wait, exit_on_close, reliable, strict;

@@ -3,45 +3,14 @@
 #include "print.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* LINKTYPE_ numbers.  Source: tcpdump.org/linktypes.html. */
-enum {
-	LINK_NULL = 0,
-	LINK_ETHERNET = 1,
-	LINK_PPP = 9,
-	LINK_RAW_OLD = 12,
-	LINK_RAW_BSD = 14,
-	LINK_PPP_HDLC = 50,
-	LINK_RAW = 101,
-	LINK_80211 = 105,
-	LINK_LOOP = 108,
-	LINK_SLL = 113,
-	LINK_RADIOTAP = 127,
-	LINK_NFLOG = 239,
-	LINK_IPV4 = 228,
-	LINK_IPV6 = 229,
-	LINK_SLL2 = 276,
-};
-
-enum {
-	TYPE_IPV4 = 0x0800,
-	TYPE_ARP = 0x0806,
-	TYPE_VLAN = 0x8100,
-	TYPE_IPV6 = 0x86dd,
-	TYPE_QINQ = 0x88a8,
-	TYPE_QINQ_OLD = 0x9100,
-};
-
-/* What is left of a frame; a read beyond gives zeros and remembers that it was short. */
-struct cut {
-	const uint8_t *p;
-	uint32_t len;
-};
+#include "dissect.h"
 
 struct text {
 	char *out;
@@ -59,17 +28,6 @@ static void put(struct text *t, const char *format, ...)
 	va_end(ap);
 	if (n > 0)
 		t->len += (size_t)n < t->cap - t->len ? (size_t)n : t->cap - t->len - 1;
-}
-
-static uint32_t be16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static struct cut skip(struct cut c, uint32_t n)
-{
-	n = n < c.len ? n : c.len;
-	return (struct cut){ c.p + n, c.len - n };
 }
 
 static const struct {
@@ -92,73 +50,49 @@ static void put_address(struct text *t, int family, const uint8_t *p)
 }
 
 /* Addresses, ports where there are some, protocol. */
-static void put_flow(struct text *t, int family, const uint8_t *src, const uint8_t *dst,
-		     uint8_t number, bool fragment, struct cut upper)
+static void put_flow(struct text *t, const struct dissect_flow *f)
 {
 	const char *name = NULL;
 	bool ports = false;
 
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(*protocols); i++)
-		if (protocols[i].number == number) {
+		if (protocols[i].number == f->protocol) {
 			name = protocols[i].name;
-			ports = protocols[i].ports && !fragment && upper.len >= 4;
+			ports = protocols[i].ports && !f->fragment && f->upper.len >= 4;
 		}
-	put_address(t, family, src);
+	put_address(t, f->family, f->src);
 	if (ports)
-		put(t, ".%u", be16(upper.p));
+		put(t, ".%u", cut_be16(f->upper.p));
 	put(t, " > ");
-	put_address(t, family, dst);
+	put_address(t, f->family, f->dst);
 	if (ports)
-		put(t, ".%u", be16(upper.p + 2));
+		put(t, ".%u", cut_be16(f->upper.p + 2));
 	if (name)
 		put(t, " %s", name);
 	else
-		put(t, " proto-%u", number);
-	if (fragment)
+		put(t, " proto-%u", f->protocol);
+	if (f->fragment)
 		put(t, " fragment");
 }
 
 static void put_ipv4(struct text *t, struct cut c)
 {
-	uint32_t header;
+	struct dissect_flow f;
 
-	if (c.len < 20 || c.p[0] >> 4 != 4) {
+	if (dissect_ipv4(c, &f))
+		put_flow(t, &f);
+	else
 		put(t, "IPv4 [short]");
-		return;
-	}
-	header = (c.p[0] & 15u) * 4;
-	put_flow(t, AF_INET, c.p + 12, c.p + 16, c.p[9], (be16(c.p + 6) & 0x1fff) != 0,
-		 skip(c, header < 20 ? 20 : header));
 }
 
 static void put_ipv6(struct text *t, struct cut c)
 {
-	const uint8_t *ip = c.p;
-	bool fragment = false;
-	uint8_t next;
+	struct dissect_flow f;
 
-	if (c.len < 40 || c.p[0] >> 4 != 6) {
+	if (dissect_ipv6(c, &f))
+		put_flow(t, &f);
+	else
 		put(t, "IPv6 [short]");
-		return;
-	}
-	next = c.p[6];
-	c = skip(c, 40);
-	/* Extension headers; each step is 8 bytes at least, so that it ends. */
-	for (;;) {
-		if (c.len < 8)
-			break;
-		if (next == 44) {
-			fragment = fragment || (be16(c.p + 2) & 0xfff8) != 0;
-			next = c.p[0];
-			c = skip(c, 8);
-		} else if (next == 0 || next == 43 || next == 60) {
-			next = c.p[0];
-			c = skip(c, 8 + 8u * c.p[1]);
-		} else {
-			break;
-		}
-	}
-	put_flow(t, AF_INET6, ip + 8, ip + 24, next, fragment, c);
 }
 
 static void put_arp(struct text *t, struct cut c)
@@ -171,7 +105,7 @@ static void put_arp(struct text *t, struct cut c)
 	put_address(t, AF_INET, c.p + 14);
 	put(t, " > ");
 	put_address(t, AF_INET, c.p + 24);
-	put(t, " ARP %s", be16(c.p + 6) == 1 ? "who-has" : be16(c.p + 6) == 2 ? "is-at" : "other");
+	put(t, " ARP %s", cut_be16(c.p + 6) == 1 ? "who-has" : cut_be16(c.p + 6) == 2 ? "is-at" : "other");
 }
 
 static void put_mac(struct text *t, const uint8_t *p)
@@ -182,10 +116,10 @@ static void put_mac(struct text *t, const uint8_t *p)
 /* What an Ethernet type says follows.  false: nothing was written. */
 static bool put_type(struct text *t, uint32_t type, struct cut c)
 {
-	while ((type == TYPE_VLAN || type == TYPE_QINQ || type == TYPE_QINQ_OLD) && c.len >= 4) {
-		put(t, "vlan-%u ", be16(c.p) & 0xfff);
-		type = be16(c.p + 2);
-		c = skip(c, 4);
+	while (dissect_is_vlan(type) && c.len >= 4) {
+		put(t, "vlan-%u ", cut_be16(c.p) & 0xfff);
+		type = cut_be16(c.p + 2);
+		c = cut_skip(c, 4);
 	}
 	if (type == TYPE_IPV4)
 		put_ipv4(t, c);
@@ -207,8 +141,8 @@ static void put_ethernet(struct text *t, struct cut c)
 		put(t, "Ethernet [short]");
 		return;
 	}
-	type = be16(c.p + 12);
-	if (put_type(t, type, skip(c, 14)))
+	type = cut_be16(c.p + 12);
+	if (put_type(t, type, cut_skip(c, 14)))
 		return;
 	put_mac(t, mac + 6);
 	put(t, " > ");
@@ -233,29 +167,29 @@ static void put_null(struct text *t, struct cut c)
 	if (c.len < 4)
 		put(t, "loopback [short]");
 	else
-		put_ip(t, skip(c, 4));
+		put_ip(t, cut_skip(c, 4));
 }
 
 static void put_ppp(struct text *t, struct cut c)
 {
 	if (c.len >= 2 && c.p[0] == 0xff && c.p[1] == 3)
-		c = skip(c, 2);
+		c = cut_skip(c, 2);
 	if (c.len < 2)
 		put(t, "PPP [short]");
-	else if (be16(c.p) == 0x21)
-		put_ipv4(t, skip(c, 2));
-	else if (be16(c.p) == 0x57)
-		put_ipv6(t, skip(c, 2));
+	else if (cut_be16(c.p) == 0x21)
+		put_ipv4(t, cut_skip(c, 2));
+	else if (cut_be16(c.p) == 0x57)
+		put_ipv6(t, cut_skip(c, 2));
 	else
-		put(t, "PPP type-0x%04x", be16(c.p));
+		put(t, "PPP type-0x%04x", cut_be16(c.p));
 }
 
 static void put_cooked(struct text *t, struct cut c, uint32_t type_at, uint32_t header)
 {
 	if (c.len < header)
 		put(t, "cooked [short]");
-	else if (!put_type(t, be16(c.p + type_at), skip(c, header)))
-		put(t, "cooked type-0x%04x", be16(c.p + type_at));
+	else if (!put_type(t, cut_be16(c.p + type_at), cut_skip(c, header)))
+		put(t, "cooked type-0x%04x", cut_be16(c.p + type_at));
 }
 
 static void put_content(struct text *t, const struct print_frame *f)
@@ -297,6 +231,24 @@ static void put_content(struct text *t, const struct print_frame *f)
 	default:
 		put(t, "linktype-%u", f->linktype);
 	}
+}
+
+size_t print_flow(char out[PRINT_CAP], const struct print_frame *f)
+{
+	struct text t = { out, 0, PRINT_CAP - 1 };
+	struct dissect_flow flow;
+
+	if (!dissect_frame(f->linktype, (struct cut){ f->data, f->caplen }, &flow) ||
+	    flow.fragment || flow.upper.len < 4 ||
+	    (flow.protocol != IPPROTO_TCP && flow.protocol != IPPROTO_UDP))
+		return 0;
+	put_address(&t, flow.family, flow.src);
+	put(&t, " %u ", cut_be16(flow.upper.p));
+	put_address(&t, flow.family, flow.dst);
+	put(&t, " %u %s", cut_be16(flow.upper.p + 2), flow.protocol == IPPROTO_TCP ? "TCP" : "UDP");
+	out[t.len++] = '\n';
+	out[t.len] = '\0';
+	return t.len;
 }
 
 size_t print_line(char out[PRINT_CAP], const struct print_frame *f)

@@ -32,4 +32,14 @@ struct print_frame {
  */
 size_t print_line(char out[PRINT_CAP], const struct print_frame *f);
 
+/*
+ * print_flow - the ends and the protocol of a TCP or UDP frame: "saddr sport daddr dport proto".
+ *
+ * 192.0.2.1 1024 198.51.100.7 53 UDP
+ * 2001:db8::1 443 2001:db8::2 50000 TCP
+ * Looks through the same headers as print_line(), within caplen.
+ * Returns the line's length; 0: it is neither, or a fragment without ports, or cut before them.
+ */
+size_t print_flow(char out[PRINT_CAP], const struct print_frame *f);
+
 #endif

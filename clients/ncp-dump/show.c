@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* show.c - frames as lines on stdout, when no file is written. */
+/* show.c - frames as lines, when no file of frames is written. */
 #include "show.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,9 +15,15 @@
 #define TEXT_CAP (64u << 10)
 
 int show_open(struct show *s, struct ncp_client *c, struct ledger *ledger, uint64_t snaplen,
-	      bool at_once)
+	      bool at_once, const char *flows)
 {
-	*s = (struct show){ .c = c, .ledger = ledger, .snaplen = snaplen, .at_once = at_once };
+	*s = (struct show){ .c = c, .ledger = ledger, .snaplen = snaplen, .at_once = at_once,
+			    .flows = flows, .fd = STDOUT_FILENO };
+	if (flows && strcmp(flows, "-")) {
+		s->fd = open(flows, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0640);
+		if (s->fd < 0)
+			return -errno;
+	}
 	s->text = malloc(TEXT_CAP);
 	return s->text ? 0 : -ENOMEM;
 }
@@ -57,7 +64,7 @@ static const struct show_interface *interface_of(struct show *s, uint32_t index)
 
 int show_flush(struct show *s)
 {
-	int r = s->len ? file_write_all(STDOUT_FILENO, s->text, s->len) : 0;
+	int r = s->len ? file_write_all(s->fd, s->text, s->len) : 0;
 
 	s->len = 0;
 	return r;
@@ -80,10 +87,11 @@ int show_frames(struct show *s, const struct ncp_frame *f, int n)
 			p.caplen = (uint32_t)s->snaplen;
 		if (TEXT_CAP - s->len < PRINT_CAP)
 			r = show_flush(s);
-		size_t len = print_line(s->text + s->len, &p);
+		size_t len = s->flows ? print_flow(s->text + s->len, &p) :
+					print_line(s->text + s->len, &p);
 		if (ncp_intact(s->c, f[i].position)) {
 			s->len += len;
-			ledger_frames(s->ledger, 1, f[i].seq + 1);
+			ledger_frames(s->ledger, len > 0, f[i].seq + 1);
 		} else if (r == 0) {
 			r = ledger_lost(s->ledger, f[i].seq, f[i].seq + 1, false);
 		}
@@ -96,5 +104,7 @@ void show_close(struct show *s)
 	show_reattached(s);
 	free(s->interface);
 	free(s->text);
+	if (s->fd > STDOUT_FILENO)
+		close(s->fd);
 	*s = (struct show){ 0 };
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* show.h - frames as lines on stdout, when no file is written. */
+/* show.h - frames as lines, when no file of frames is written. */
 #ifndef SHOW_H
 #define SHOW_H
 
@@ -15,6 +15,8 @@ struct show {
 	struct ledger *ledger;
 	uint64_t snaplen; /* 0: none */
 	bool at_once;	  /* hand each batch on as it comes */
+	bool flows;	  /* print_flow() in place of print_line() */
+	int fd;		  /* where to */
 	char *text;
 	size_t len;
 	struct show_interface {
@@ -24,9 +26,16 @@ struct show {
 	uint32_t n_interfaces;
 };
 
-/* show_open - begin.  Returns 0, -ENOMEM. */
+/*
+ * show_open - begin.
+ *
+ *   flows  not NULL: only flows, into this file, which is made with mode 0640 or overwritten ("-":
+ *	    stdout); NULL: lines, to stdout
+ *
+ * Returns 0, -ENOMEM, -errno of open.
+ */
 int show_open(struct show *s, struct ncp_client *c, struct ledger *ledger, uint64_t snaplen,
-	      bool at_once) __attribute__((warn_unused_result));
+	      bool at_once, const char *flows) __attribute__((warn_unused_result));
 
 /* show_reattached - forget the old bus's interfaces. */
 void show_reattached(struct show *s);

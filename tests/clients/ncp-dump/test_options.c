@@ -66,6 +66,7 @@ int main(void)
 		"-s -1", "--snapshot --from oldest", "--snapshot --to now", "--resume s",
 		"--resume s -w -", "-w x --resume s --snapshot", "-a filesize:10",
 		"-w x --format pcap-ng", "--format pcap", "--compress zstd", "-w x --compress gzip",
+		"-w x --log y", "-w x --decode", "--log y --decode", "--decode --format pcap",
 		"-w x --quota 8M --compress lz4", "-w x --keep-free 1G --format pcap",
 		"-w x --compress zstd:0", "-w x --compress zstd:x", "-w x --compress lz4:99",
 		"--shard 1", "--shard 4/3", "--shard 0/0", "--shard -1/3", "--shard 1/3/5",

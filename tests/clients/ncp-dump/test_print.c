@@ -12,7 +12,9 @@
 
 static char line[PRINT_CAP];
 
-static const char *show(uint32_t linktype, const char *hex)
+/* The line that `print` makes of a frame; "" if it makes none. */
+static const char *make(size_t (*print)(char *, const struct print_frame *), uint32_t linktype,
+			const char *hex)
 {
 	static uint8_t data[512];
 	uint32_t len = 0;
@@ -29,11 +31,21 @@ static const char *show(uint32_t linktype, const char *hex)
 	}
 	struct print_frame f = { .data = data, .caplen = len, .len = len, .linktype = linktype,
 				 .ts_ns = UINT64_C(3723000000007), .interface = "eth0" };
-	size_t n = print_line(line, &f);
-	if (n == 0 || line[n - 1] != '\n' || strlen(line) != n)
+	size_t n = print(line, &f);
+	if (n && (line[n - 1] != '\n' || strlen(line) != n))
 		bail("a line that is none");
-	line[n - 1] = '\0';
+	line[n ? n - 1 : 0] = '\0';
 	return line;
+}
+
+static const char *show(uint32_t linktype, const char *hex)
+{
+	return make(print_line, linktype, hex);
+}
+
+static const char *flow(uint32_t linktype, const char *hex)
+{
+	return make(print_flow, linktype, hex);
 }
 
 #define MACS "020000000001 020000000002 "
@@ -82,6 +94,29 @@ static void made(void)
 	is_str("01:02:03.000000007 eth0 linktype-999 3", show(999, "000000"), "others by number");
 }
 
+static void flows(void)
+{
+	is_str("192.0.2.1 1234 198.51.100.7 53 UDP", flow(1, MACS "0800 " IP4("11", "0000") PORTS),
+	       "a flow of UDP over IPv4");
+	is_str("192.0.2.1 1234 198.51.100.7 53 TCP",
+	       flow(1, MACS "88a8 0009 8100 0005 0800 " IP4("06", "2000") PORTS),
+	       "of TCP in two VLANs, the first fragment");
+	is_str("2001:db8::1 1234 2001:db8::2 53 TCP", flow(1, MACS "86dd " IP6("06") PORTS), "over IPv6");
+	is_str("2001:db8::1 1234 2001:db8::2 53 UDP",
+	       flow(276, "86dd 0000 00000002 0001 00 06 0200000000010000 " IP6("3c")
+			 "11000000 00000000 " PORTS), "behind extension headers, Linux cooked");
+	is_str("192.0.2.1 1234 198.51.100.7 53 UDP", flow(101, IP4("11", "0000") PORTS), "raw IP");
+	is_str("192.0.2.1 1234 198.51.100.7 53 UDP", flow(9, "0021 " IP4("11", "0000") PORTS), "PPP");
+	is_str("192.0.2.1 1234 198.51.100.7 53 UDP", flow(108, "00000002 " IP4("11", "0000") PORTS),
+	       "OpenBSD loopback");
+	is_str("", flow(1, MACS "0800 " IP4("11", "0001") PORTS), "a later fragment has no ports");
+	is_str("", flow(1, MACS "86dd " IP6("2c") "11000010 00000001 " PORTS), "nor over IPv6");
+	is_str("", flow(1, MACS "0800 " IP4("11", "0000") "04d2 00"), "nor one cut before them");
+	is_str("", flow(1, MACS "0800 " IP4("01", "0000") PORTS), "ICMP has none");
+	is_str("", flow(1, MACS "0806 " IP4("11", "0000") PORTS), "ARP is no flow");
+	is_str("", flow(239, IP4("11", "0000") PORTS), "nor is what another link type holds");
+}
+
 /* Frames end at the end of a page that nothing follows: a read beyond is a crash. */
 static void hostile(void)
 {
@@ -112,9 +147,11 @@ static void hostile(void)
 					 .len = len + (uint32_t)tap_rng_below(&rng, 3),
 					 .linktype = links[(size_t)i % (sizeof(links) / 4)],
 					 .ts_ns = tap_rng_u64(&rng), .interface = "x" };
-		size_t n = print_line(line, &f);
+		size_t n = print_flow(line, &f);
+		bool is_line = n == 0 || (n < PRINT_CAP && line[n] == 0 && line[n - 1] == '\n');
 
-		good = n > 0 && n < PRINT_CAP && line[n] == 0 && line[n - 1] == '\n';
+		n = print_line(line, &f);
+		good = is_line && n > 0 && n < PRINT_CAP && line[n] == 0 && line[n - 1] == '\n';
 		for (size_t k = 0; k + 1 < n; k++)
 			good = good && line[k] >= 0x20 && line[k] < 0x7f;
 	}
@@ -125,8 +162,9 @@ int main(void)
 {
 	setenv("TZ", "UTC", 1);
 	tzset();
-	plan(18);
+	plan(18 + 13);
 	made();
+	flows();
 	struct print_frame f = { .data = (const uint8_t *)"", .len = 9, .linktype = 1,
 				 .interface = "eth0" };
 	print_line(line, &f);

@@ -320,7 +320,8 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 				 .deadline_ns = UINT64_MAX };
 	cap->several = o->shard_n > 1 || o->group;
 	cap->straight = o->write && !o->filter && !o->snaplen && !o->direction && !cap->several &&
-			!o->ordered && o->format == FORMAT_PCAPNG && !o->coder;
+			!o->ordered && !o->split_interfaces && o->format == FORMAT_PCAPNG &&
+			!o->coder;
 	cap->ledger.order = o->ordered ? LEDGER_SCATTERED :
 			    o->group   ? LEDGER_SHARED :
 					 LEDGER_RISING;

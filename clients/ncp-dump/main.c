@@ -279,7 +279,9 @@ static int may_go_on(void *arg)
 				 .from = NCP_WHERE_INIT, .dir = b->o->dir,
 				 .trust_owner = b->o->trust };
 	struct ncp_client *c;
-	int r = b->o->rotating || b->o->atomic || b->o->trigger ? may_make(b, b->o->write) : 0;
+	int r = b->o->rotating || b->o->atomic || b->o->trigger || b->o->split_interfaces ?
+			may_make(b, b->o->write) :
+			0;
 
 	if (r == 0 && b->o->resume)
 		r = may_make(b, b->o->resume);

@@ -335,6 +335,7 @@ static int check_files(const struct dump_options *o)
 			   o->command	 ? "-z" :
 			   o->print_name ? "-b printname:" :
 			   o->atomic	 ? "--atomic" :
+			   o->split_interfaces ? "--split-interfaces" :
 					   NULL;
 
 	if ((what || o->rotate.size) && !o->write)
@@ -342,6 +343,12 @@ static int check_files(const struct dump_options *o)
 	if (what && !strcmp(o->write, "-"))
 		return usage(MESSAGE_TEXT("-w - with %s", what),
 			     "standard output is one stream, not files", "name a file with -w");
+	if (o->split_interfaces && (o->resume || o->reliable || o->group))
+		return usage(o->resume	 ? "--split-interfaces with --resume" :
+			     o->reliable ? "--split-interfaces with --reliable" :
+					   "--split-interfaces with --group",
+			     "that needs one place up to which everything is saved",
+			     "leave one of them out, and split with tshark afterwards");
 	if (o->no_clobber && o->rotate.over && o->rotate.count)
 		return usage("--no-clobber with -C and -W", "they overwrite the oldest file",
 			     "leave one of them out");
@@ -507,6 +514,8 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		  .arg = "COMMAND", .help = "run COMMAND FILE for each file that is closed" },
 		{ .name = "atomic", .type = OPTION_FLAG, .target = &o->atomic,
 		  .help = "write FILE.part, and call it FILE when it is complete" },
+		{ .name = "split-interfaces", .type = OPTION_FLAG, .target = &o->split_interfaces,
+		  .help = "a series of files for each interface, FILE_INTERFACE..." },
 		{ .name = "utc", .type = OPTION_FLAG, .target = &o->utc,
 		  .help = "times in names are UTC" },
 		{ .help = "Around what happens" },

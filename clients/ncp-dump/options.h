@@ -51,7 +51,7 @@ struct dump_options {
 	const char *print_name; /* -b printname:, or NULL */
 	const char *command;	/* -z, or NULL */
 	const char *user;	/* -Z, or NULL */
-	bool atomic;
+	bool atomic, split_interfaces;
 	struct dump_where from, to;
 	bool snapshot;
 	uint64_t snaplen;	/* 0: whole frames */

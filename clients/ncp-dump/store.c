@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "repair.h"
+#include "split.h"
 #include "util/message.h"
 #include "util/pcapng.h"
 
@@ -64,10 +65,12 @@ static int interfaces_read(struct store *s, uint32_t n, bool first)
 {
 	if (first)
 		s->n_interfaces = 0;
+	if (s->only != STORE_ALL)
+		n = 1;
 	for (uint32_t i = 0; i < n && i < STORE_INTERFACES; i++) {
 		struct ncp_interface it = NCP_INTERFACE_INIT;
 		struct store_interface *p = &s->interface[i];
-		int r = ncp_interface(s->c, i, &it);
+		int r = ncp_interface(s->c, s->only == STORE_ALL ? i : s->only, &it);
 
 		if (r < 0)
 			return r;
@@ -104,6 +107,30 @@ static int pcap_section(struct store *s, const struct capfile_section *head)
 	return r < 0 ? r : outfile_flush(s->file);
 }
 
+/* Of a prologue the Section Header and the description of one interface.  By malloc. */
+static int prologue_of(const uint8_t *prologue, uint32_t len, uint32_t interface, uint8_t **out,
+		       uint32_t *out_len)
+{
+	struct pcapng_block shb, b = { 0 };
+	uint32_t off, i = 0;
+
+	if (pcapng_next(prologue, len, &shb) != 1)
+		return NCP_ECORRUPT;
+	for (off = shb.len;; off += b.len) {
+		if (pcapng_next(prologue + off, len - off, &b) != 1)
+			return NCP_ECORRUPT;
+		if (b.type == PCAPNG_IDB && i++ == interface)
+			break;
+	}
+	*out = malloc(shb.len + b.len);
+	if (!*out)
+		return -ENOMEM;
+	memcpy(*out, prologue, shb.len);
+	memcpy(*out + shb.len, b.at, b.len);
+	*out_len = shb.len + b.len;
+	return 0;
+}
+
 /* Begin a section with the frame at that place. */
 static int section(struct store *s, const struct ncp_cursor *at)
 {
@@ -112,6 +139,7 @@ static int section(struct store *s, const struct ncp_cursor *at)
 	struct outfile_bus bus;
 	struct capfile_section head;
 	struct ledger_sum sum;
+	uint8_t *own = NULL;
 	int r = bus_of(s, &info, &bus);
 
 	if (r == 0)
@@ -124,6 +152,10 @@ static int section(struct store *s, const struct ncp_cursor *at)
 	repair_boot(head.boot);
 	if (r == 0)
 		r = ncp_prologue(s->c, &head.prologue, &head.prologue_len);
+	if (r == 0 && s->only != STORE_ALL) {
+		r = prologue_of(head.prologue, head.prologue_len, s->only, &own, &head.prologue_len);
+		head.prologue = own;
+	}
 	if (r < 0)
 		return r;
 	ledger_sum(s->ledger, &sum);
@@ -139,9 +171,10 @@ static int section(struct store *s, const struct ncp_cursor *at)
 	s->section_off = st.end;
 	s->section_seq = at->seq;
 	outfile_bus(s->file, &bus);
-	if (s->o->format != FORMAT_PCAPNG)
-		return pcap_section(s, &head);
-	return outfile_section(s->file, &head, at->position);
+	r = s->o->format == FORMAT_PCAPNG ? outfile_section(s->file, &head, at->position) :
+					    pcap_section(s, &head);
+	free(own);
+	return r;
 }
 
 static int state_write(struct store *s, uint64_t seq, uint64_t length)
@@ -254,7 +287,10 @@ int store_open(struct store *s, const struct dump_options *o, struct ncp_client 
 	struct ncp_cursor at = NCP_CURSOR_INIT;
 	int r;
 
-	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .cut_position = NCP_UNKNOWN };
+	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .only = STORE_ALL,
+			     .cut_position = NCP_UNKNOWN };
+	if (o->split_interfaces)
+		return split_open(&s->split, o, c, ledger);
 	r = ncp_bus_info(c, &info);
 	if (r == 0)
 		r = ncp_tell(c, &at);
@@ -262,13 +298,30 @@ int store_open(struct store *s, const struct dump_options *o, struct ncp_client 
 	return r < 0 ? r : file_open(s, &at);
 }
 
+int store_open_interface(struct store *s, const struct dump_options *o, struct ncp_client *c,
+			 struct ledger *ledger, uint32_t interface, const struct ncp_cursor *at)
+{
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+	int r = ncp_bus_info(c, &info);
+
+	*s = (struct store){ .o = o, .c = c, .ledger = ledger, .only = interface,
+			     .cut_position = NCP_UNKNOWN };
+	series_begin(&s->series, o, info.name, NULL);
+	return r < 0 ? r : file_open(s, at);
+}
+
 int store_flush(struct store *s)
 {
+	if (s->split)
+		return split_all(s->split, store_flush);
 	return outfile_flush(s->file);
 }
 
 int store_rest(struct store *s)
 {
+	if (s->split)
+		return split_all(s->split, store_rest);
+
 	int r = outfile_flush(s->file);
 
 	return r < 0 ? r : interfaces_read(s, s->n_interfaces, false);
@@ -306,6 +359,14 @@ static int statistics(struct store *s)
 	return r;
 }
 
+/* Is the bus still the one that the present section is of? */
+static bool same_bus(struct store *s)
+{
+	struct ncp_cursor at = NCP_CURSOR_INIT;
+
+	return ncp_tell(s->c, &at) == 0 && at.incarnation == s->incarnation;
+}
+
 /* The file's end.  counters: the bus is still the one that the file's last section is of. */
 static int file_end(struct store *s, bool counters)
 {
@@ -338,7 +399,15 @@ static int file_end(struct store *s, bool counters)
 int store_finish(struct store *s)
 {
 	struct ncp_cursor at;
-	int r = file_end(s, true);
+	int r;
+
+	if (s->split) {
+		r = split_all(s->split, store_finish);
+		split_sum(s->split, s);
+		return r;
+	}
+	/* Of an interface that the bus has no longer, the counters are those of its end. */
+	r = file_end(s, s->only == STORE_ALL || same_bus(s));
 
 	if (r == 0)
 		r = series_wait(&s->series);
@@ -375,7 +444,12 @@ int store_rotate(struct store *s)
 {
 	struct outfile_state st;
 
+	if (s->split)
+		return split_all(s->split, store_rotate);
+
 	outfile_state(s->file, &st);
+	if (s->only != STORE_ALL && !same_bus(s))
+		return 0;
 	return st.stream ? 0 : rotate_here(s, ROTATION_ASKED);
 }
 
@@ -404,12 +478,16 @@ int store_reattached(struct store *s)
 {
 	struct ncp_cursor at = NCP_CURSOR_INIT;
 	struct outfile_state st;
-	int same, r = ncp_tell(s->c, &at);
+	int same, r;
+
+	if (s->split)
+		return split_reattached(s->split);
+	r = ncp_tell(s->c, &at);
 
 	/* After a resume the file began on the new bus: what was before it is only lost. */
 	if (r < 0 || at.incarnation == s->incarnation)
 		return r;
-	same = same_linktypes(s);
+	same = s->only == STORE_ALL ? same_linktypes(s) : 1;
 	if (same < 0)
 		return same;
 	outfile_state(s->file, &st);
@@ -438,7 +516,7 @@ static int prologue_grow(struct store *s, const uint8_t *prologue, uint32_t len)
 	uint32_t off = s->prologue_len;
 	struct pcapng_block b;
 
-	if (len <= off)
+	if (len <= off || s->only != STORE_ALL)
 		return 0;
 	while (off < len && pcapng_next(prologue + off, len - off, &b) == 1)
 		off += b.len;
@@ -461,6 +539,8 @@ static int prologue_grow(struct store *s, const uint8_t *prologue, uint32_t len)
 
 int store_gap(struct store *s, uint64_t incarnation, uint64_t first, uint64_t next)
 {
+	if (s->split)
+		return split_gap(s->split, incarnation, first, next);
 	s->realign = true;
 	if (s->o->format != FORMAT_PCAPNG)
 		return 0;
@@ -610,7 +690,7 @@ static int frames_make(struct store *s, const struct ncp_frame *f, int n, uint8_
 		struct pcapng_frame b = { .data = f[k].data,
 					  .caplen = f[k].caplen,
 					  .len = f[k].len,
-					  .interface = f[k].interface,
+					  .interface = s->only == STORE_ALL ? f[k].interface : 0,
 					  .flags = f[k].flags,
 					  .dropcount = f[k].dropcount,
 					  .ts = f[k].ts_ns };
@@ -682,8 +762,14 @@ int store_frames(struct store *s, struct ncp_frame *f, int n)
 	const uint8_t *prologue;
 	struct ncp_cursor at;
 	uint32_t prologue_len;
-	int r = ncp_prologue(s->c, &prologue, &prologue_len);
+	int r;
 
+	if (s->split) {
+		r = split_frames(s->split, s, f, n);
+		split_sum(s->split, s);
+		return r;
+	}
+	r = ncp_prologue(s->c, &prologue, &prologue_len);
 	if (r == 0)
 		r = reached(s, &at);
 	if (r == 0)
@@ -750,8 +836,14 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 {
 	struct outfile_state st;
 	bool due;
-	int r = outfile_poll(s->file);
+	int r;
 
+	if (s->split) {
+		r = split_tick(s->split, now_ns, idle);
+		split_sum(s->split, s);
+		return r;
+	}
+	r = outfile_poll(s->file);
 	if (r < 0)
 		return r;
 	outfile_state(s->file, &st);
@@ -787,7 +879,11 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 int store_nap_ms(struct store *s, uint64_t now_ns)
 {
 	struct outfile_state st;
-	uint64_t at = UINT64_MAX, left = time_left(s);
+	uint64_t at = UINT64_MAX, left;
+
+	if (s->split)
+		return split_nap_ms(s->split, now_ns);
+	left = time_left(s);
 
 	outfile_state(s->file, &st);
 	if (outfile_dirty(s->file))
@@ -805,6 +901,8 @@ uint64_t store_size(const struct store *s)
 {
 	struct outfile_state st = { 0 };
 
+	if (s->split)
+		return split_size(s->split);
 	if (s->file)
 		outfile_state(s->file, &st);
 	return s->series.bytes + st.end;
@@ -815,6 +913,10 @@ void store_abandon(struct store *s)
 	struct outfile_mark m;
 	uint64_t frames;
 
+	if (s->split) {
+		split_abandon(s->split, s->ledger);
+		split_sum(s->split, s);
+	}
 	if (!s->file)
 		return;
 	int r = outfile_abandon(s->file, &m);
@@ -828,7 +930,9 @@ void store_abandon(struct store *s)
 
 	ledger_sum(s->ledger, &sum);
 	frames = s->series.frames + m.frames - (sum.frames - (w ? w->frames : 0));
-	if (w && w->incarnation == s->incarnation) {
+	if (s->only != STORE_ALL) {
+		/* split_abandon() knows what the others have. */
+	} else if (w && w->incarnation == s->incarnation) {
 		if (m.off < s->section_off)
 			ledger_cut(s->ledger, w->first_seq, 0);
 		else
@@ -843,4 +947,6 @@ void store_close(struct store *s)
 	outfile_close(s->file);
 	s->file = NULL;
 	series_end(&s->series);
+	split_close(s->split);
+	s->split = NULL;
 }

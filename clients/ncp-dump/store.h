@@ -21,8 +21,14 @@
 #include "state.h"
 
 #define STORE_INTERFACES 256u
+#define STORE_BATCH 32 /* frames that store_frames() takes at once */
+#define STORE_ALL UINT32_MAX
+
+struct split;
 
 struct store {
+	struct split *split; /* --split-interfaces: the files are its stores', this one has none */
+	uint32_t only;	     /* one of these: the interface whose frames it gets; else STORE_ALL */
 	const struct dump_options *o;
 	struct ncp_client *c;
 	struct ledger *ledger;
@@ -73,6 +79,12 @@ int store_open(struct store *s, const struct dump_options *o, struct ncp_client 
 	       struct ledger *ledger, const struct state *resumed)
 	__attribute__((warn_unused_result));
 
+/* store_open_interface - the same for the frames of one interface, of which that at `at` is the
+ * first. */
+int store_open_interface(struct store *s, const struct dump_options *o, struct ncp_client *c,
+			 struct ledger *ledger, uint32_t interface, const struct ncp_cursor *at)
+	__attribute__((warn_unused_result));
+
 /* store_rest - before the client moves to another bus: all that was read is in the file. */
 int store_rest(struct store *s) __attribute__((warn_unused_result));
 
@@ -87,7 +99,7 @@ int store_span(struct store *s, const struct ncp_span *span, uint64_t max_frames
 /* store_cut - the capture ends before this frame: what is read behind it stays somebody else's. */
 void store_cut(struct store *s, uint64_t position, uint64_t seq);
 
-/* store_frames - append single frames: copied, cut to -s.  They are the last that were read, but for
+/* store_frames - append single frames, STORE_BATCH at most: copied, cut to -s.  They are the last that were read, but for
  * those not wanted, in any order. */
 int store_frames(struct store *s, struct ncp_frame *f, int n)
 	__attribute__((warn_unused_result));

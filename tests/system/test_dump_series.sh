@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_series.sh - dumpcap's rings, quotas, commands, another user: what becomes of the files of a series.
 . tests/tap/tap.sh
-plan 25
+plan 26
 
 bus=$(bus_name series)
 mkdir "$TAP_DIR/ours" "$TAP_DIR/theirs"
@@ -170,6 +170,25 @@ killed()
 }
 run_step "killed eight times while files change, and resumed: each frame once" killed -C 1
 run_step "with --atomic" killed -C 1 --atomic
+
+# Two link types in one bus: tcpdump reads neither's frames in a file of both.
+split()
+{
+	rm -f -- *
+	editcap -F pcap -T chdlc ../all.pcap ../chdlc.pcap
+	ncp-producer -i "synth:count=5000,size=300" -i "file:$TAP_DIR/chdlc.pcap" -b "$bus-split" -m 16M --keep
+	ncp-dump -i "$bus-split" --snapshot -w x.pcapng --split-interfaces -C 1 --json 2>../json
+	ls -l
+	[ "$(frame_check $(ls -v x_synth*))" = "frames=5000 first=0 last=4999 holes=0 duplicates=0 other=0" ]
+	[ "$(for f in $(ls -v x_1.*); do tcpdump -nr "$f" 2>/dev/null; done | wc -l)" = 20000 ]
+	for f in *; do
+		tcpdump -nr "$f" -w /dev/null
+		capinfos -c "$f"
+	done
+	tail -n 1 ../json | grep "\"frames\":25000,.*\"bytes\":$(total *),.*\"files\":$(ls | wc -l),"
+	ncp-producer --remove "$bus-split"
+}
+run_step "--split-interfaces: a series of each, that tcpdump can read" split
 
 # --- as root ----------------------------------------------------------------------------------
 

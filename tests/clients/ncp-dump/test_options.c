@@ -76,7 +76,8 @@ int main(void)
 		"-b nametimenum:3 -w x", "-b printname: -w x", "-b packets:5 -C 1 -w x", "-b packets:5",
 		"-b packets:5 -w -", "-a files:2 -w x", "-z gzip", "-z gzip -w -", "--atomic -w -",
 		"--quota 1M", "--quota 1K -w x", "--quota 1M -C 1 -w x", "--keep-free 1M -w -",
-		"-C 0 -w x", "-C x -w x", "-G 0 -w x", "-W 0 -C 1 -w x", "-C 1", "-G 1", "-W 3 -w x",
+		"--split-interfaces", "--split-interfaces -w -", "--split-interfaces -w x --resume s",
+		"--split-interfaces -w x --reliable", "--split-interfaces -w x --group g", "-C 0 -w x", "-C x -w x", "-G 0 -w x", "-W 0 -C 1 -w x", "-C 1", "-G 1", "-W 3 -w x",
 		"-C 1 -w -", "-G 1 -w -", "-C 1 -a filesize:5 -w x", "-C 1 -W 2 -w x --no-clobber",
 		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
 	};

@@ -329,6 +329,63 @@ static void pcap(void)
 		bail("unlink");
 }
 
+/* A series for each interface, over two busses of which each has one that the other has not. */
+static void split(void)
+{
+	struct dump_options o = { .iobuf = 256 << 10, .quick = true, .split_interfaces = true,
+				  .rotating = true, .rotate = { .packets = 30 } };
+	struct ledger ledger = { 0 };
+	struct store s;
+	char path[256], name[300];
+	uint64_t frames = 0, stats;
+	uint32_t interfaces;
+
+	snprintf(path, sizeof(path), "%s/x", tap_tempdir("."));
+	o.write = path;
+	bus_start(RING);
+	b.next = 0;
+	uint32_t a = bus_interface("a", 1), z = bus_interface("z", 101);
+	publish(25, z);
+	publish(25, a);
+	struct ncp_client *c = attach();
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+	if (ncp_bus_info(c, &info) < 0 || ledger_open(&ledger, info.incarnation, 0) < 0)
+		bail("a window");
+	is_i64(0, store_open(&s, &o, c, &ledger, NULL), "no file yet");
+	drain(&s, c, false);
+	publish(20, a);
+	drain(&s, c, false);
+	bus_stop(NCP_CLOSED);
+	b.next = 0;
+	bus_start(2 * RING);
+	uint32_t d = bus_interface("d", 1);
+	a = bus_interface("a", 1);
+	publish(100, d);
+	publish(15, a);
+	is_i64(0, follow(&s, c, &ledger), "the series of an interface goes on");
+	drain(&s, c, false);
+	is_i64(0, store_finish(&s), "all files are closed");
+	is_u64(70 + 115, s.series.frames, "every frame is in one of them");
+	is_u64(3 + 1 + 4, s.series.files, "each series has its own limits; a full file is left at once");
+	store_close(&s);
+
+	/* 25 + 20 frames of the first bus, then 15: the second file has both. */
+	static const struct { const char *name; uint64_t n; uint32_t idbs; } want[] = {
+		{ "x_a", 30, 1 }, { "x_a1", 30, 2 }, { "x_z", 25, 1 }, { "x_d", 30, 1 },
+		{ "x_d1", 30, 1 }, { "x_d2", 30, 1 }, { "x_d3", 10, 1 } };
+	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+		snprintf(name, sizeof(name), "%.*s%s", (int)(strlen(path) - 1), path, want[i].name);
+		is_u64(want[i].n, by_libpcap(name), "libpcap reads %s", want[i].name);
+		count(name, &frames, &interfaces, &stats);
+		is_u64(want[i].idbs, interfaces, "  it has its own interface only, once in a section");
+	}
+	ncp_detach(c);
+	ledger_free(&ledger);
+	bus_stop(NCP_ENDED);
+	if (ncpi_bus_unlink(b.dirfd, b.name, 0, 0, false) < 0)
+		bail("unlink");
+}
+
 int main(void)
 {
 	b.dir = tap_tempdir("/dev/shm");
@@ -336,10 +393,11 @@ int main(void)
 	tap_bus_name(b.name, "store");
 	int fds = tap_open_fds();
 
-	plan(2 * 19 + 10 + 1);
+	plan(2 * 19 + 10 + 5 + 2 * 7 + 1);
 	stored("straight", true);
 	stored("copied", false);
 	pcap();
+	split();
 	is_i64(fds, tap_open_fds(), "no descriptor is left open");
 	return tap_done();
 }

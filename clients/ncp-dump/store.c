@@ -253,7 +253,7 @@ static int file_open(struct store *s, const struct ncp_cursor *at)
 	/* Before a file is overwritten that then would not be begun. */
 	if (r == 0)
 		r = ncp_prologue(s->c, &prologue, &prologue_len);
-	if (r == 0 && s->o->format != FORMAT_PCAPNG &&
+	if (r == 0 && s->o->format != FORMAT_PCAPNG && s->only == STORE_ALL &&
 	    format_linktype(prologue, prologue_len) == -EMEDIUMTYPE)
 		r = -EMEDIUMTYPE;
 	if (r == 0)
@@ -708,7 +708,7 @@ static int frames_make(struct store *s, const struct ncp_frame *f, int n, uint8_
 /* Can a pcap hold them? */
 static bool one_linktype(const struct store *s, const struct ncp_frame *f, int n)
 {
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n && s->only == STORE_ALL; i++)
 		if (f[i].interface < s->n_interfaces &&
 		    s->interface[f[i].interface].linktype != s->linktype)
 			return false;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_rotate.sh - one file after the other, as tcpdump does it: no frame is missing, none twice.
 . tests/tap/tap.sh
-plan 29
+plan 30
 
 bus=$(bus_name rotate)
 mkdir "$TAP_DIR/ours" "$TAP_DIR/theirs"
@@ -37,6 +37,17 @@ same -w x%Y -C 1
 same -w x%Y -C 1 -G 3600
 same -w x%Y -C 1 -G 3600 -W 3
 same -w x%Y -G 3600 -W 1
+
+# Written as pcap, the files are tcpdump's, byte for byte.
+bytes()
+{
+	rm -f "$TAP_DIR"/{ours,theirs}/*
+	ncp-dump -i "$bus" --snapshot -q -w "$TAP_DIR/ours/x" -C 1 --format pcap
+	(cd "$TAP_DIR/theirs" && tcpdump -Z "$(id -un)" -r ../all.pcapng -w x -C 1)
+	[ "$(ls "$TAP_DIR/theirs" | wc -l)" = 7 ]
+	diff -r "$TAP_DIR/theirs" "$TAP_DIR/ours"
+}
+run_step "as pcap they are tcpdump's files, byte for byte" bytes
 
 # series FILE: it, and those with a number behind, in order.
 series()

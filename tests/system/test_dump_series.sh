@@ -186,6 +186,10 @@ split()
 		capinfos -c "$f"
 	done
 	tail -n 1 ../json | grep "\"frames\":25000,.*\"bytes\":$(total *),.*\"files\":$(ls | wc -l),"
+	rm -f -- *
+	ncp-dump -i "$bus-split" --snapshot -w x.pcap --split-interfaces --format pcap
+	[ "$(frame_check x_synth.pcap)" = "frames=5000 first=0 last=4999 holes=0 duplicates=0 other=0" ]
+	[ "$(tcpdump -nr x_1.pcap 2>/dev/null | wc -l)" = 20000 ]
 	ncp-producer --remove "$bus-split"
 }
 run_step "--split-interfaces: a series of each, that tcpdump can read" split

@@ -41,7 +41,7 @@ static void start(uint64_t ring_size)
 {
 	bus_make(&bus);
 	bus.geo.ring_size = ring_size;
-	bus_start(&bus, false);
+	bus_start(&bus, true);
 }
 
 static struct ncp_client *attach(uint64_t reorder_ns, uint32_t reorder_frames)

@@ -37,6 +37,7 @@ multiarch = $(shell gcc -print-multiarch 2>/dev/null)
 # What a component links besides libncpbus and libc: names for pkg-config.
 pkgs_producer := libpcap libseccomp
 pkgs_ncp-dump := liburing libzstd liblz4
+pkgs_ncp-stats := libmicrohttpd
 pkgs_pcap-shim := libpcap
 pkgs_tests    := libsodium libpcap
 
@@ -138,6 +139,9 @@ $(B)/tobj/%.o: %.c $(B)/flags | $(B)/include/util
 
 $(B)/include/util:
 	@mkdir -p $(@D) && ln -sfn $(abspath libncpbus/util) $@
+
+# The page is part of the program.
+$(B)/obj/clients/ncp-stats/page.o $(B)/tobj/clients/ncp-stats/page.o: $(wildcard clients/ncp-stats/page/*)
 
 # Another compiler or other flags: build again.
 $(B)/flags: export stamp = $(CC) $(cflags) $(ldflags)

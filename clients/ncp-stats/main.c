@@ -2,20 +2,18 @@
 /* main.c - ncp-stats: what passes over a capture bus, and how its clients keep up. */
 #include <errno.h>
 #include <ncpbus.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "listen.h"
 #include "look.h"
 #include "object.h"
 #include "options.h"
 #include "render.h"
 #include "screen.h"
+#include "ticker.h"
 #include "util/json.h"
 #include "util/message.h"
 
@@ -30,8 +28,7 @@ struct out {
 	struct json json;
 	bool as_json;
 	bool on_screen;
-	int signals; /* signalfd */
-	bool ended;  /* a signal asked to end */
+	struct ticker ticker;
 };
 
 static int no_bus_error(int code, const char *bus, const char *why)
@@ -116,63 +113,15 @@ static int only_bus(const char *dir, struct ncp_bus_name *only)
 			     "name one with -i");
 }
 
-/* --- time and signals ----------------------------------------------------------------------- */
-
-static void pause_here(void)
-{
-	screen_end();
-	raise(SIGSTOP);
-	screen_begin();
-}
-
-static int signals_open(bool on_screen)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	if (on_screen) {
-		sigaddset(&set, SIGWINCH);
-		sigaddset(&set, SIGTSTP);
-	}
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
-/* Sleep until a moment of CLOCK_MONOTONIC.  True: it came.  False: a signal did, look again. */
-static bool sleep_until(struct out *out, uint64_t until_ns)
-{
-	struct pollfd p = { .fd = out->signals, .events = POLLIN };
-	struct signalfd_siginfo info;
-	uint64_t now = look_now(CLOCK_MONOTONIC);
-	uint64_t left = until_ns > now ? until_ns - now : 0;
-	const struct timespec t = { .tv_sec = (time_t)(left / (1000 * MS)),
-				    .tv_nsec = (long)(left % (1000 * MS)) };
-
-	if (ppoll(&p, 1, &t, NULL) <= 0)
-		return true;
-	while (read(out->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGTSTP)
-			pause_here();
-		else if (info.ssi_signo != SIGWINCH)
-			out->ended = true;
-	}
-	return false;
-}
-
 /* Wait for one sign of life, or until it is known that none comes. */
 static void settle(struct out *out, struct look *l, uint64_t until_ns)
 {
-	while (!out->ended && !look_settled(l)) {
+	while (!out->ticker.ended && !look_settled(l)) {
 		uint64_t now = look_now(CLOCK_MONOTONIC);
 
 		if (now >= until_ns)
 			break;
-		(void)sleep_until(out, now + SETTLE_POLL_NS);
+		(void)ticker_sleep(&out->ticker, now + SETTLE_POLL_NS);
 	}
 }
 
@@ -274,7 +223,7 @@ static int do_list(const struct stats_options *o, struct out *out)
 	}
 	if (!out->as_json)
 		render_list_head(out->f);
-	for (int i = 0; i < n && r == 0 && !out->ended; i++) {
+	for (int i = 0; i < n && r == 0 && !out->ticker.ended; i++) {
 		struct snapshot s = { 0 };
 
 		if (code[i] == NCP_ENOBUS)
@@ -289,7 +238,7 @@ static int do_list(const struct stats_options *o, struct out *out)
 		else if (code[i] < 0)
 			render_list_unknown(out->f, names[i].name, reason);
 		else if (out->as_json)
-			object_snapshot(&out->json, &s);
+			object_snapshot(&out->json, &s, NULL);
 		else
 			render_list_row(out->f, &s);
 		snapshot_free(&s);
@@ -313,7 +262,7 @@ static int show(struct out *out, struct look *l, bool once, struct snapshot *s)
 	if (r < 0)
 		return take_error(r, l->bus);
 	if (out->as_json) {
-		object_snapshot(&out->json, s);
+		object_snapshot(&out->json, s, NULL);
 		return json_show(out);
 	}
 	if (out->on_screen)
@@ -348,10 +297,10 @@ static int watch(const struct stats_options *o, struct out *out, struct look *l)
 			note_changes(l, again, state, &s);
 		state = s.info.state;
 		next += o->interval_ns;
-		while (!out->ended && !sleep_until(out, next))
-			if (out->on_screen && !out->ended)
+		while (!out->ticker.ended && !ticker_sleep(&out->ticker, next))
+			if (out->on_screen && !out->ticker.ended)
 				(void)screen_show(&s); /* another size, or back in front */
-		if (out->ended)
+		if (out->ticker.ended)
 			break;
 		/* Late, after a SIGSTOP for instance: no burst of looks to catch up. */
 		uint64_t now = look_now(CLOCK_MONOTONIC);
@@ -431,10 +380,12 @@ int main(int argc, char **argv)
 					     strerror(errno), NULL);
 	}
 	json_open(&out.json);
-	out.on_screen = !o.json && !o.once && !o.list && screen_possible();
-	out.signals = r = signals_open(out.on_screen);
+	out.on_screen = !o.json && !o.once && !o.list && !o.listen && screen_possible();
+	r = ticker_open(&out.ticker, out.on_screen);
 	if (r < 0)
 		r = message_error(EXIT_FAILED, "signals", strerror(-r), NULL);
+	else if (o.listen)
+		r = listen_run(&o, &out.ticker);
 	else
 		r = run(&o, &out);
 	json_close(&out.json);

@@ -118,7 +118,66 @@ static void put_clients(struct json *j, const struct snapshot *s)
 	json_array_end(j);
 }
 
-void object_snapshot(struct json *j, const struct snapshot *s)
+static void put_count(struct json *j, const char *name, const char *text,
+		      const struct traffic_count *c)
+{
+	json_object_begin(j);
+	put_str(j, name, text);
+	put_u64(j, "frames", c->frames);
+	put_u64(j, "bytes", c->bytes);
+	json_object_end(j);
+}
+
+static void put_heavy(struct json *j, const char *key, const char *name, const struct heavy *h,
+		      const char *(*text)(char *out, const struct heavy_entry *e))
+{
+	const struct heavy_entry *top[TRAFFIC_TOP];
+	char buf[TRAFFIC_TEXT];
+	size_t n = heavy_top(h, top, TRAFFIC_TOP);
+
+	json_key(j, key);
+	json_array_begin(j);
+	for (size_t i = 0; i < n; i++)
+		put_count(j, name, text(buf, top[i]),
+			  &(struct traffic_count){ top[i]->frames, top[i]->bytes });
+	json_array_end(j);
+}
+
+static void put_traffic(struct json *j, const struct traffic *t)
+{
+	json_key(j, "traffic");
+	if (!t) {
+		json_null(j);
+		return;
+	}
+	json_object_begin(j);
+	put_seconds(j, "interval_seconds", t->span_ns);
+	put_u64(j, "published", t->published);
+	put_u64(j, "frames", t->all.frames);
+	put_u64(j, "bytes", t->all.bytes);
+	/* One frame in so many was looked at; 1: each. */
+	json_key(j, "sampled_1_in");
+	if (t->all.frames)
+		json_u64(j, (t->published + t->all.frames / 2) / t->all.frames);
+	else
+		json_null(j);
+	json_key(j, "protocols");
+	json_array_begin(j);
+	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS; i++)
+		if (t->protocol[i].frames)
+			put_count(j, "name", traffic_protocol_name(i), &t->protocol[i]);
+	json_array_end(j);
+	json_key(j, "sizes");
+	json_array_begin(j);
+	for (unsigned i = 0; i < TRAFFIC_SIZES; i++)
+		put_count(j, "size", traffic_size_name(i), &t->size[i]);
+	json_array_end(j);
+	put_heavy(j, "talkers", "address", &t->talkers, traffic_talker_text);
+	put_heavy(j, "flows", "flow", &t->flows, traffic_flow_text);
+	json_object_end(j);
+}
+
+void object_snapshot(struct json *j, const struct snapshot *s, const struct traffic *traffic)
 {
 	const struct ncp_bus_info *i = &s->info;
 	const char *reason = ncp_reason_text(i->reason);
@@ -162,6 +221,7 @@ void object_snapshot(struct json *j, const struct snapshot *s)
 	put_workers(j, s);
 	put_clients(j, s);
 	put_u64(j, "clients_in_all", s->n_clients_in_all);
+	put_traffic(j, traffic);
 	json_object_end(j);
 }
 

@@ -4,6 +4,7 @@
 
 #include <ncpbus.h>
 
+#include "serve.h"
 #include "util/message.h"
 
 #define MS UINT64_C(1000000)
@@ -24,6 +25,12 @@ enum options_result stats_options_parse(struct stats_options *o, int argc, char 
 		{ .name = "interval", .letter = 'n', .type = OPTION_DURATION,
 		  .target = &o->interval_ns, .arg = "S", .unit = SECOND, .min = 50 * MS,
 		  .max = 86400 * SECOND, .help = "seconds between two looks; 1 if not given" },
+		{ .name = "listen", .type = OPTION_STRING, .target = &o->listen,
+		  .arg = "ADDR:PORT", .otherwise = SERVE_ADDRESS,
+		  .help = "tell all busses, or -i's, by HTTP: /metrics for Prometheus, a page at /; "
+			  "127.0.0.1:10469 if not given" },
+		{ .name = "host", .type = OPTION_STRING, .target = &o->hosts, .arg = "NAME,...",
+		  .help = "with --listen: answer to these names too, not only to addresses" },
 		{ .name = "dir", .type = OPTION_STRING, .target = &o->dir, .arg = "DIR",
 		  .help = "where the busses are; $NCP_DIR, else /dev/shm" },
 		{ .name = "trust-owner", .type = OPTION_STRING, .target = &o->trust,
@@ -33,7 +40,8 @@ enum options_result stats_options_parse(struct stats_options *o, int argc, char 
 	const struct options table = {
 		.program = "ncp-stats",
 		.version = NCP_VERSION,
-		.usage = "[-i BUS] [--once] [--json[=FILE]] [--interval S]\n--list [--json[=FILE]]",
+		.usage = "[-i BUS] [--once] [--json[=FILE]] [--interval S]\n--list [--json[=FILE]]\n"
+			 "[-i BUS] --listen[=ADDR:PORT] [--interval S]",
 		.purpose = "Shows what passes over a capture bus, and how its clients keep up.",
 		.rows = rows,
 	};
@@ -51,6 +59,15 @@ enum options_result stats_options_parse(struct stats_options *o, int argc, char 
 	if (o->list && o->bus) {
 		message_error(EXIT_USAGE, "--list with -i", "it lists every bus",
 			      "leave one of the two out");
+		return OPTIONS_BAD;
+	}
+	if (o->listen && (o->list || o->once || o->json)) {
+		message_error(EXIT_USAGE, "--listen", "it only answers requests",
+			      "leave out --list, --once and --json");
+		return OPTIONS_BAD;
+	}
+	if (o->hosts && !o->listen) {
+		message_error(EXIT_USAGE, "--host", "nothing listens", "give --listen too");
 		return OPTIONS_BAD;
 	}
 	return OPTIONS_RUN;

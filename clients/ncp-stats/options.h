@@ -13,6 +13,8 @@ struct stats_options {
 	const char *dir;   /* NULL: the library's default */
 	const char *trust; /* NULL: likewise */
 	const char *json;  /* NULL: text; "-": stdout; else a file */
+	const char *listen; /* NULL: no server; as in serve.h */
+	const char *hosts;  /* NULL, or names by commas */
 	uint64_t interval_ns;
 	bool list;
 	bool once;

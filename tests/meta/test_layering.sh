@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_layering.sh - each component includes only what the arrows of doc/style.md allow.
 . tests/tap/tap.sh
-plan 34
+plan 35
 
 # violations TREE: a line for each #include that breaks a rule.
 violations()
@@ -38,6 +38,9 @@ violations()
 				bad("libzstd outside coder_zstd.c")
 			else if (name ~ /^lz4/ && own != "tests" && file != "clients/ncp-dump/coder_lz4.c")
 				bad("liblz4 outside coder_lz4.c")
+			else if (name ~ /^microhttpd/ && own != "tests" &&
+				 file != "clients/ncp-stats/serve.c")
+				bad("libmicrohttpd outside serve.c")
 			else if (name ~ /^sodium/ && own != "tests")
 				bad("libsodium outside the tests")
 			else if (!quoted && name !~ /^ncpbus\.h$/)
@@ -105,6 +108,7 @@ allowed clients/pcap-shim/read.c <pcap/pcap.h>
 allowed clients/ncp-dump/out_uring.c <liburing.h>
 refused clients/ncp-dump/main.c  <zstd.h>
 refused clients/ncp-dump/main.c  <lz4frame.h>
+refused clients/ncp-stats/main.c <microhttpd.h>
 allowed clients/ncp-dump/coder_lz4.c <lz4frame.h>
 refused clients/ncp-x/main.c     <sodium.h>
 refused clients/ncp-x/main.c     HEADER

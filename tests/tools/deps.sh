@@ -27,6 +27,7 @@ liblz4-dev     has_pc liblz4
 libpcap-dev    has_pc libpcap
 libsodium-dev  has_pc libsodium
 libseccomp-dev has_pc libseccomp
+libmicrohttpd-dev has_pc libmicrohttpd
 zstd           has_cmds zstd
 lz4            has_cmds lz4
 perl           has_cmds prove

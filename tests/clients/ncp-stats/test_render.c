@@ -170,7 +170,7 @@ static void test_json(void)
 	struct json j;
 
 	json_open(&j);
-	object_snapshot(&j, &s);
+	object_snapshot(&j, &s, NULL);
 	const char *t = json_text(&j);
 	if (!t)
 		bail("no JSON");
@@ -202,7 +202,7 @@ static void test_json(void)
 	s.has_rates = true;
 	s.now.frames = 1e30;
 	s.interval_ns = SECOND;
-	object_snapshot(&j, &s);
+	object_snapshot(&j, &s, NULL);
 	snprintf(text, sizeof(text), "%s", json_text(&j));
 	ok(has("\"now\":{\"frames\":9223372036854775807,"), "a rate beyond reason is a number still");
 

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* metrics.c - a family of samples for each thing that is counted. */
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum type {
+	COUNTER,
+	GAUGE,
+	INFO
+};
+
+/* What is being printed. */
+struct out {
+	FILE *f;
+	bool open;
+};
+
+/* The head of a family.  name without _total or _info, which a sample's has. */
+static void family(const struct out *o, const char *name, enum type type, const char *unit,
+		   const char *help)
+{
+	static const char *const types[] = { "counter", "gauge", "info" };
+	/* OpenMetrics names the family, the older format the sample; that knows no info either. */
+	const char *suffix = o->open	       ? ""
+			     : type == COUNTER ? "_total"
+			     : type == INFO    ? "_info"
+					       : "";
+	const char *kind = type == INFO && !o->open ? "gauge" : types[type];
+
+	fprintf(o->f, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, suffix, help, name, suffix, kind);
+	if (o->open && unit)
+		fprintf(o->f, "# UNIT %s %s\n", name, unit);
+}
+
+/* A label's value: the three characters that both formats escape. */
+static void label(const struct out *o, const char *key, const char *value, char before)
+{
+	fprintf(o->f, "%c%s=\"", before, key);
+	for (; *value; value++) {
+		if (*value == '\n')
+			fputs("\\n", o->f);
+		else if (*value == '"' || *value == '\\')
+			fprintf(o->f, "\\%c", *value);
+		else
+			putc(*value, o->f);
+	}
+	putc('"', o->f);
+}
+
+/* The beginning of a sample, up to its value; with a second label if key is not NULL. */
+static void sample(const struct out *o, const char *name, const struct fleet_bus *b,
+		   const char *key, const char *value)
+{
+	fputs(name, o->f);
+	label(o, "bus", b->name.name, '{');
+	if (key)
+		label(o, key, value, ',');
+	fputs("} ", o->f);
+}
+
+static void put_u64(const struct out *o, uint64_t n)
+{
+	fprintf(o->f, "%" PRIu64 "\n", n);
+}
+
+static void put_seconds(const struct out *o, uint64_t ns)
+{
+	fprintf(o->f, "%" PRIu64 ".%09" PRIu64 "\n", ns / 1000000000, ns % 1000000000);
+}
+
+/* --- one number a bus ------------------------------------------------------------------------- */
+
+struct of_bus {
+	const char *name;
+	enum type type;
+	const char *unit, *help;
+	uint64_t (*value)(const struct fleet_bus *b); /* NCP_UNKNOWN: no sample */
+};
+
+static uint64_t published(const struct fleet_bus *b)
+{
+	return b->snapshot.info.next_seq;
+}
+
+static uint64_t published_bytes(const struct fleet_bus *b)
+{
+	return b->snapshot.info.bytes;
+}
+
+static uint64_t received(const struct fleet_bus *b)
+{
+	return b->snapshot.info.received;
+}
+
+static uint64_t truncated(const struct fleet_bus *b)
+{
+	return b->snapshot.info.truncated;
+}
+
+static uint64_t discarded(const struct fleet_bus *b)
+{
+	return b->snapshot.info.discarded;
+}
+
+static uint64_t freezes(const struct fleet_bus *b)
+{
+	return b->snapshot.info.freezes;
+}
+
+static uint64_t epochs(const struct fleet_bus *b)
+{
+	return b->snapshot.info.epoch;
+}
+
+static uint64_t ring_size(const struct fleet_bus *b)
+{
+	return b->snapshot.info.ring_size;
+}
+
+static uint64_t clients(const struct fleet_bus *b)
+{
+	return b->snapshot.n_clients_in_all;
+}
+
+static uint64_t up(const struct fleet_bus *b)
+{
+	const uint32_t state = b->snapshot.info.state;
+
+	return !b->snapshot.gone &&
+	       (state == NCP_STARTING || state == NCP_LIVE || state == NCP_PAUSED);
+}
+
+static const struct of_bus of_bus[] = {
+	{ "ncp_frames_published", COUNTER, NULL, "Frames published on the bus.", published },
+	{ "ncp_published_bytes", COUNTER, "bytes", "Captured bytes of these frames.",
+	  published_bytes },
+	{ "ncp_received_frames", COUNTER, NULL, "Frames that reached the source's hook.",
+	  received },
+	{ "ncp_truncated_frames", COUNTER, NULL, "Frames published shorter than they were.",
+	  truncated },
+	{ "ncp_discarded_frames", COUNTER, NULL, "Frames received and left out on purpose.",
+	  discarded },
+	{ "ncp_kernel_ring_freezes", COUNTER, NULL, "Times the kernel's ring was full.", freezes },
+	{ "ncp_producer_starts", COUNTER, NULL, "Starts of a producer on this bus.", epochs },
+	{ "ncp_ring_size_bytes", GAUGE, "bytes", "Size of the ring.", ring_size },
+	{ "ncp_clients", GAUGE, NULL, "Clients with a line in the registry.", clients },
+	{ "ncp_producer_up", GAUGE, NULL, "1 while a producer gives signs of life.", up },
+};
+
+static void print_of_bus(const struct out *o, const struct fleet *fleet, const struct of_bus *m)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", m->name, m->type == COUNTER ? "_total" : "");
+	family(o, m->name, m->type, m->unit, m->help);
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		const struct fleet_bus *b = fleet->bus[i];
+		/* Of a bus that cannot be attached it is known that it is not up for us. */
+		uint64_t n = b->attached ? m->value(b) : m->value == up ? 0 : NCP_UNKNOWN;
+
+		if (n == NCP_UNKNOWN)
+			continue;
+		sample(o, name, b, NULL, NULL);
+		put_u64(o, n);
+	}
+}
+
+static void print_depth(const struct out *o, const struct fleet *fleet)
+{
+	family(o, "ncp_ring_depth_seconds", GAUGE, "seconds",
+	       "From the oldest frame that is whole to the newest.");
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		if (!fleet->bus[i]->attached || fleet->bus[i]->snapshot.depth_ns == NCP_UNKNOWN)
+			continue;
+		sample(o, "ncp_ring_depth_seconds", fleet->bus[i], NULL, NULL);
+		put_seconds(o, fleet->bus[i]->snapshot.depth_ns);
+	}
+}
+
+/* --- by interface, by client ------------------------------------------------------------------ */
+
+/* Interfaces without a name, or with the name of one before them, are told by their number. */
+static const char *interface_name(const struct snapshot *s, uint32_t i, char out[80])
+{
+	const char *name = s->interface[i].name;
+	bool again = !*name;
+
+	for (uint32_t k = 0; k < i && !again; k++)
+		again = !strcmp(name, s->interface[k].name);
+	if (!again)
+		return name;
+	snprintf(out, 80, "%s#%" PRIu32, name, i);
+	return out;
+}
+
+static void print_interfaces(const struct out *o, const struct fleet *fleet,
+			     const char *family_name, const char *help, bool drops)
+{
+	char name[64], buf[80];
+
+	snprintf(name, sizeof(name), "%s_total", family_name);
+	family(o, family_name, COUNTER, NULL, help);
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		const struct snapshot *s = &fleet->bus[i]->snapshot;
+
+		for (uint32_t k = 0; k < s->n_interfaces; k++) {
+			uint64_t n = drops ? s->interface[k].kernel_drops
+					   : s->interface[k].published;
+
+			if (n == NCP_UNKNOWN)
+				continue;
+			sample(o, name, fleet->bus[i], "interface", interface_name(s, k, buf));
+			put_u64(o, n);
+		}
+	}
+}
+
+/* Names that no client has had are left out; names of those that left stay, with their sums. */
+static void print_clients(const struct out *o, const struct fleet *fleet)
+{
+	static const struct {
+		const char *name, *sample, *unit, *help;
+		enum type type;
+	} families[] = {
+		{ "ncp_client_lost_frames", "ncp_client_lost_frames_total", NULL,
+		  "Frames that clients of this name lost, by their own count.", COUNTER },
+		{ "ncp_client_frames", "ncp_client_frames_total", NULL,
+		  "Frames that clients of this name were given, by their own count.", COUNTER },
+		{ "ncp_client_lag_seconds", "ncp_client_lag_seconds", "seconds",
+		  "How far the slowest client of this name is behind; an estimate.", GAUGE },
+	};
+
+	for (size_t k = 0; k < sizeof(families) / sizeof(*families); k++) {
+		family(o, families[k].name, families[k].type, families[k].unit, families[k].help);
+		for (uint32_t i = 0; i < fleet->n; i++) {
+			const struct tally *t = &fleet->bus[i]->tally;
+
+			for (uint32_t n = 0; n <= TALLY_NAMES; n++) {
+				const struct tally_name *c = &t->name[n];
+
+				if (n >= t->n_names && n < TALLY_NAMES)
+					continue;
+				if (n == TALLY_NAMES && !c->clients && !c->frames && !c->lost)
+					continue;
+				if (k == 2 && c->lag_ns == NCP_UNKNOWN)
+					continue;
+				sample(o, families[k].sample, fleet->bus[i], "client", c->name);
+				if (k == 2)
+					put_seconds(o, c->lag_ns);
+				else
+					put_u64(o, k ? c->frames : c->lost);
+			}
+		}
+	}
+}
+
+static void print_info(const struct out *o, const struct fleet *fleet)
+{
+	char incarnation[20];
+
+	family(o, "ncp_bus", INFO, NULL, "What a bus is, as labels.");
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		const struct fleet_bus *b = fleet->bus[i];
+
+		if (!b->attached)
+			continue;
+		fputs("ncp_bus_info", o->f);
+		label(o, "bus", b->name.name, '{');
+		snprintf(incarnation, sizeof(incarnation), "%016" PRIx64,
+			 b->snapshot.info.incarnation);
+		label(o, "incarnation", incarnation, ',');
+		label(o, "state", ncp_state_name(b->snapshot.info.state), ',');
+		label(o, "reliable", b->snapshot.info.reliable ? "true" : "false", ',');
+		fputs("} 1\n", o->f);
+	}
+}
+
+void metrics_print(FILE *f, const struct fleet *fleet, bool open)
+{
+	const struct out o = { .f = f, .open = open };
+
+	for (size_t i = 0; i < sizeof(of_bus) / sizeof(*of_bus); i++)
+		print_of_bus(&o, fleet, &of_bus[i]);
+	print_depth(&o, fleet);
+	print_interfaces(&o, fleet, "ncp_kernel_dropped_frames",
+			 "Frames that the kernel dropped for want of room.", true);
+	print_interfaces(&o, fleet, "ncp_interface_frames_published",
+			 "Frames published of an interface.", false);
+	print_clients(&o, fleet);
+	print_info(&o, fleet);
+	if (open)
+		fputs("# EOF\n", f);
+}
+
+bool metrics_wants_open(const char *accept)
+{
+	return accept && strstr(accept, "application/openmetrics-text") != NULL;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ticker.h - sleep until a moment, or until a signal. */
+#ifndef TICKER_H
+#define TICKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ticker {
+	int signals; /* signalfd */
+	bool ended;  /* SIGINT, SIGTERM or SIGHUP came */
+};
+
+/* ticker_open - from now on signals come here; on_screen: those of a terminal's page, too. 0, -errno */
+int ticker_open(struct ticker *t, bool on_screen) __attribute__((warn_unused_result));
+
+/*
+ * ticker_sleep - sleep until a moment of CLOCK_MONOTONIC.
+ *
+ * True: it came.  False: a signal did, look again: it may be the end, another size of the terminal, or
+ * the return from a SIGTSTP, for which the page was given back and taken again.
+ */
+bool ticker_sleep(struct ticker *t, uint64_t until_ns);
+
+#endif

@@ -94,7 +94,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system check-fences check-model check-kills storm bench demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system check-fences check-model check-kills storm bench deb check-deb demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -264,6 +264,16 @@ bench:
 	@$(deps)
 	+@$(build) all $(tools) $(benches)
 	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" tests/bench/run $(RUNS)
+
+DEBVERSION ?= $(VERSION)
+deb:
+	@$(deps) deb
+	@doc/debian/build.sh build/deb $(DEBVERSION)
+
+check-deb: deb
+	@$(deps) check-deb
+	+@$(build) tests T=tests/packages
+	@prove -v $(PROVEFLAGS) --exec '' tests/packages/install.sh
 
 demo:
 	@$(deps)

@@ -51,6 +51,20 @@ mount          has_cmds mount umount losetup
 e2fsprogs      has_cmds mkfs.ext4 fsck.ext4
 btrfs-progs    has_cmds mkfs.btrfs btrfs
 '
+# deps.sh deb, deps.sh check-deb: what else making and trying packages needs.
+case ${1:-} in
+deb | check-deb)
+	needs+='
+dpkg-dev       has_cmds dpkg-buildpackage
+debhelper      has_cmds dh
+dh-python      has_cmds dh_python3
+lintian        has_cmds lintian
+'
+	;;
+esac
+[ "${1:-}" != check-deb ] || needs+='
+debootstrap    has_cmds debootstrap
+'
 PATH=$PATH:/usr/sbin:/sbin
 
 list_missing()

@@ -91,7 +91,8 @@ static int socket_pass(struct self *s, uint32_t index)
 				    .index = index,
 				    .ifindex = opened.ifindex,
 				    .block_len = opened.block_len,
-				    .n_blocks = opened.n_blocks };
+				    .n_blocks = opened.n_blocks,
+				    .slot_len = opened.slot_len };
 	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
 	union passed passed = { 0 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
@@ -316,7 +317,8 @@ int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)
 	*s = (struct packet_socket){ .fd = r < 0 ? -1 : fd,
 				     .ifindex = m.ifindex,
 				     .block_len = m.block_len,
-				     .n_blocks = m.n_blocks };
+				     .n_blocks = m.n_blocks,
+				     .slot_len = m.slot_len };
 	return r;
 }
 

@@ -43,7 +43,8 @@ struct helper_message {
 	uint64_t dev, ino;
 	uint32_t index; /* of helper_options.packets */
 	int32_t ifindex;
-	uint32_t block_len, n_blocks;
+	uint32_t block_len, n_blocks, slot_len;
+	uint32_t pad;
 };
 
 struct helper {

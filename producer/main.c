@@ -309,12 +309,15 @@ static void workers_add(struct producer *p)
 static int announce(struct producer *p)
 {
 	const struct producer_options *o = &p->o;
+	/* At once is a millisecond for all but the first client. */
+	const uint32_t retire_ms = o->src.immediate ? 1 : o->src.retire_ms;
 	const struct ncpi_writer_options wo = {
 		.n_workers = p->sources.n,
 		.largest_caplen = sources_largest(&p->sources, o->src.snaplen),
-		.retire_ms = o->src.retire_ms,
+		.retire_ms = retire_ms,
 		.reliable_timeout_ms = (uint32_t)o->reliable_timeout_ms,
 		.snaplen = o->src.snaplen,
+		.immediate = o->src.immediate,
 	};
 	char why[128] = "";
 	const char *what = MESSAGE_TEXT("bus %s", o->bus);

@@ -26,6 +26,12 @@
 #define BLOCK_MOST (1u << 20)
 #define BLOCK_LEAST (1u << 17)
 #define BLOCKS_LEAST 2u
+/* With slots: a super-frame with its headers fits; what is longer is cut, and counted as truncated.
+ * Some thousand of them, where one such frame takes as much room as forty of 1500 bytes. */
+#define SLOT_FRAME_MOST ((1u << 16) + 64)
+#define RING_DEFAULT_SLOTS (UINT64_C(64) << 20)
+/* Between the header and the frame: link-layer header, alignment. */
+#define SLOT_HEADERS 64u
 
 /* Since Linux 5.17, and ignored before. */
 #ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
@@ -50,31 +56,45 @@ int packet_fanout_flags(const char *mode)
 	return PACKET_NO_FANOUT;
 }
 
+/* A ring of one frame a slot. */
+static uint32_t slot_len(const struct packet_want *want)
+{
+	uint32_t most = want->snaplen < SLOT_FRAME_MOST ? want->snaplen : SLOT_FRAME_MOST;
+
+	return TPACKET_ALIGN(TPACKET2_HDRLEN + SLOT_HEADERS + most);
+}
+
 /* The ring: as many blocks as fit the size asked for, smaller ones if the kernel has no room. */
 static int ring_make(const struct packet_want *want, struct packet_socket *s)
 {
-	uint64_t size = want->ring_size ? want->ring_size : RING_DEFAULT;
+	uint64_t size = want->ring_size  ? want->ring_size
+			: want->immediate ? RING_DEFAULT_SLOTS
+					  : RING_DEFAULT;
 	uint32_t block = BLOCK_MOST;
-	int version = TPACKET_V3;
+	int version = want->immediate ? TPACKET_V2 : TPACKET_V3;
 
 	if (setsockopt(s->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) < 0)
 		return -errno;
+	s->slot_len = want->immediate ? slot_len(want) : 0;
 	/* A frame as long as the snaplen allows fits a block, with its headers. */
-	while (block > BLOCK_LEAST && block / 2 >= want->snaplen + 4096 &&
+	while (!want->immediate && block > BLOCK_LEAST && block / 2 >= want->snaplen + 4096 &&
 	       (size / block < 2 * BLOCKS_LEAST || size / block * want->retire_ms < PATIENCE_MS))
 		block /= 2;
 	for (;;) {
 		uint64_t n = size / block < BLOCKS_LEAST ? BLOCKS_LEAST : size / block;
+		/* Of frames only their alignment matters to V3. */
+		const uint32_t frame = want->immediate ? s->slot_len : 2048;
 		struct tpacket_req3 req = {
 			.tp_block_size = block,
 			.tp_block_nr = (uint32_t)n,
-			.tp_frame_size = 2048, /* only its alignment matters to V3 */
-			.tp_frame_nr = (uint32_t)n * (block / 2048),
+			.tp_frame_size = frame,
+			.tp_frame_nr = (uint32_t)n * (block / frame),
 			.tp_retire_blk_tov = want->retire_ms,
 		};
+		socklen_t len = want->immediate ? sizeof(struct tpacket_req) : sizeof(req);
 
-		if (n <= UINT32_MAX / (block / 2048) &&
-		    setsockopt(s->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof(req)) == 0) {
+		if (n <= UINT32_MAX / (block / frame) &&
+		    setsockopt(s->fd, SOL_PACKET, PACKET_RX_RING, &req, len) == 0) {
 			s->block_len = block;
 			s->n_blocks = (uint32_t)n;
 			return 0;

@@ -17,10 +17,11 @@
 struct packet_want {
 	char name[IFNAMSIZ];
 	bool any;	    /* of all interfaces, without their link-layer headers */
-	uint64_t ring_size; /* bytes of each socket's ring; 0: RING_DEFAULT */
+	uint64_t ring_size; /* bytes of each socket's ring; 0: a default */
 	uint32_t snaplen;   /* so many bytes of a frame fit into one block */
 	uint32_t retire_ms; /* a block is handed over after this at most, >= 1 */
 	bool promiscuous;
+	bool immediate;	      /* slots of a frame each, handed over at once: TPACKET_V2 */
 	bool ignore_outgoing; /* spares the kernel a clone; the filter refuses those frames anyway */
 	int fanout;	      /* PACKET_FANOUT_HASH and so on, or PACKET_NO_FANOUT: the only socket */
 
@@ -39,7 +40,8 @@ struct packet_list {
 struct packet_socket {
 	int fd;
 	int ifindex;
-	uint32_t block_len, n_blocks; /* of its TPACKET_V3 ring, which is not yet mapped */
+	uint32_t block_len, n_blocks; /* of its ring, which is not yet mapped */
+	uint32_t slot_len; /* TPACKET_V2: of the slots in a block, as many as fit; 0: TPACKET_V3 */
 };
 
 /*

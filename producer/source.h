@@ -24,7 +24,8 @@ struct source_options {
 	uint32_t batch;		/* frames in one source_batch at most */
 	uint32_t direction;	/* 0 both, NCP_INBOUND, NCP_OUTBOUND */
 	bool promiscuous;
-	bool immediate;
+	bool immediate;		/* deliver each frame at once */
+	bool busy;		/* look for frames all the time instead of sleeping */
 	double speed;		/* file: 0 = as fast as it goes, else times the original's pace */
 	double speed_pps;	/* file: 0, or frames a second */
 	uint64_t loop;		/* file: times to play it, 0 = without end */

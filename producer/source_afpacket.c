@@ -48,7 +48,7 @@ struct afpacket {
 
 	struct packet_socket s; /* fd -1: none, until the device is there */
 	uint8_t *ring;
-	uint32_t block_idx; /* the block that comes next, or is being walked */
+	uint32_t block_idx; /* the block that comes next, or is being walked; with slots: the slot */
 	bool taken;	    /* it is ours */
 	struct tpacket_block block;
 	struct ncpi_frame *frames;
@@ -258,6 +258,7 @@ static int open_device(struct afpacket *a, char *why)
 		.snaplen = o->snaplen,
 		.retire_ms = o->retire_ms ? o->retire_ms : 1,
 		.promiscuous = o->promiscuous,
+		.immediate = o->immediate,
 		.ignore_outgoing = (a->loopback || o->direction == NCP_INBOUND) &&
 				   o->direction != NCP_OUTBOUND,
 		.fanout = o->workers > 1 ? o->fanout : PACKET_NO_FANOUT,
@@ -431,7 +432,8 @@ static bool is_bound(const struct afpacket *a)
  * Call it when there is no block to take. */
 static int device_look(struct afpacket *a)
 {
-	uint64_t drained_ns = (2 * (uint64_t)a->o->retire_ms + 10) * NCPI_MS;
+	uint64_t retired_ms = a->s.slot_len ? 0 : 2 * (uint64_t)a->o->retire_ms;
+	uint64_t drained_ns = (retired_ms + 10) * NCPI_MS;
 	struct ifreq r;
 	int error;
 	socklen_t len = sizeof(error);
@@ -464,16 +466,47 @@ static struct tpacket_block_desc *block_at(const struct afpacket *a, uint32_t i)
 	return (struct tpacket_block_desc *)(void *)(a->ring + (size_t)i * a->s.block_len);
 }
 
+/* Slots stand in blocks, as many as fit into each; none in two. */
+static uint32_t n_slots(const struct afpacket *a)
+{
+	return a->s.block_len / a->s.slot_len * a->s.n_blocks;
+}
+
+static struct tpacket2_hdr *slot_at(const struct afpacket *a, uint32_t i)
+{
+	const uint32_t per_block = a->s.block_len / a->s.slot_len;
+
+	return (struct tpacket2_hdr *)(void *)(a->ring + (size_t)(i / per_block) * a->s.block_len +
+					       (size_t)(i % per_block) * a->s.slot_len);
+}
+
+static bool slot_is_ours(const struct afpacket *a, uint32_t i)
+{
+	/* Acquire: the frame was written before the status. */
+	return ncpi_load_acquire(&slot_at(a, i)->tp_status) & TP_STATUS_USER;
+}
+
+/* Has the kernel handed something over? */
+static bool is_ready(const struct afpacket *a)
+{
+	if (a->s.fd < 0)
+		return false;
+	if (a->s.slot_len)
+		return slot_is_ours(a, a->block_idx);
+	return ncpi_load_acquire(&block_at(a, a->block_idx)->hdr.bh1.block_status) & TP_STATUS_USER;
+}
+
 /* Take the next block if the kernel has handed it over.  1, 0, -EBADMSG. */
 static int block_take(struct afpacket *a)
 {
-	if (a->s.fd < 0)
+	if (!is_ready(a))
 		return 0;
+	if (a->s.slot_len) {
+		a->taken = true;
+		return 1;
+	}
 	struct tpacket_block_desc *d = block_at(a, a->block_idx);
 
-	/* Acquire: the frames were written before the status. */
-	if (!(ncpi_load_acquire(&d->hdr.bh1.block_status) & TP_STATUS_USER))
-		return 0;
 	int r = tpacket_block_begin(&a->block, (const uint8_t *)d, a->s.block_len);
 	if (r < 0)
 		return r;
@@ -500,6 +533,13 @@ static int broken(struct afpacket *a)
 /* Wait for a block.  1: look again.  0: time is up.  SOURCE_PAUSED, -errno. */
 static int block_wait(struct afpacket *a, int timeout_ms)
 {
+	if (a->o->busy && a->s.fd >= 0) {
+		const uint64_t until = ncpi_now_monotonic() + (uint64_t)timeout_ms * NCPI_MS;
+
+		while (!is_ready(a) && ncpi_now_monotonic() < until)
+			;
+		timeout_ms = 0; /* has the device gone? */
+	}
 	struct pollfd p = { .fd = a->s.fd, .events = POLLIN | POLLERR };
 	int n = poll(&p, 1, timeout_ms);
 
@@ -525,6 +565,19 @@ static void tag_place(const struct afpacket *a, struct ncpi_frame *f)
 		f->vlan_tpid = 0;
 	else if (f->caplen > most)
 		f->caplen = most;
+}
+
+/* The frame in the k-th slot from the next one on.  1, 0: none there yet; -EBADMSG. */
+static int slot_next(struct afpacket *a, uint32_t k, struct ncpi_frame *f)
+{
+	const uint32_t n = n_slots(a), i = (a->block_idx + k) % n;
+
+	if (k == n || !slot_is_ours(a, i))
+		return 0;
+	const struct tpacket2_hdr *h = slot_at(a, i);
+	if (h->tp_status & TP_STATUS_LOSING)
+		statistics_read(a);
+	return tpacket_slot_read((const uint8_t *)h, a->s.slot_len, a->any, f) < 0 ? -EBADMSG : 1;
 }
 
 static int afpacket_take(struct source *src, struct source_batch *b, int timeout_ms)
@@ -557,7 +610,8 @@ static int afpacket_take(struct source *src, struct source_batch *b, int timeout
 	while (b->n < a->batch) {
 		struct ncpi_frame *f = &a->frames[b->n];
 
-		r = tpacket_block_next(&a->block, f);
+		r = a->s.slot_len ? slot_next(a, (uint32_t)b->n, f)
+				  : tpacket_block_next(&a->block, f);
 		if (r < 0)
 			return broken(a);
 		if (r == 0)
@@ -583,8 +637,13 @@ static void afpacket_give(struct source *src, struct source_batch *b)
 {
 	struct afpacket *a = of(src);
 
-	(void)b;
-	if (a->taken && a->block.n_left == 0)
+	for (size_t k = 0; a->s.slot_len && k < b->n; k++) {
+		ncpi_store_release(&slot_at(a, a->block_idx)->tp_status, TP_STATUS_KERNEL);
+		a->block_idx = a->block_idx + 1 == n_slots(a) ? 0 : a->block_idx + 1;
+	}
+	if (a->s.slot_len)
+		a->taken = false;
+	else if (a->taken && a->block.n_left == 0)
 		block_give(a);
 }
 

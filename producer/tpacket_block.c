@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tpacket_block.c - walk the frames of one TPACKET_V3 block, believing no offset in it. */
+/* tpacket_block.c - the frames of a TPACKET_V3 block or a V2 slot, believing no offset in it. */
 #include "producer/tpacket_block.h"
 
 #include <errno.h>
@@ -86,6 +86,39 @@ static void cook(struct ncpi_frame *f, const struct sockaddr_ll *from)
 	f->len += sizeof(header);
 }
 
+/* What the headers of both versions say of a frame. */
+struct header {
+	uint32_t sec, nsec, caplen, len, status;
+	uint32_t mac; /* where its bytes begin */
+	uint16_t vlan_tci, vlan_tpid;
+	uint32_t sll; /* where its struct sockaddr_ll stands */
+};
+
+/* The frame at p, of which room bytes are left.  0, -EBADMSG. */
+static int frame_at(const uint8_t *p, uint32_t room, const struct header *h, bool cooked,
+		    struct ncpi_frame *f)
+{
+	const struct sockaddr_ll *from = (const struct sockaddr_ll *)(const void *)(p + h->sll);
+	const uint32_t least = cooked ? h->sll + (uint32_t)sizeof(*from) + TPACKET_SLL2_LEN : 0;
+
+	if (h->mac > room || h->mac < least || h->caplen > room - h->mac || h->caplen > h->len)
+		return -EBADMSG;
+	*f = (struct ncpi_frame){
+		.data = p + h->mac,
+		.ts_ns = h->sec * NCPI_SECOND + h->nsec,
+		.caplen = h->caplen,
+		.len = h->len,
+		.flags = flags_of(from->sll_pkttype) | offload_of(h->status),
+	};
+	if (h->status & TP_STATUS_VLAN_VALID) {
+		f->vlan_tci = h->vlan_tci;
+		f->vlan_tpid = h->status & TP_STATUS_VLAN_TPID_VALID ? h->vlan_tpid : ETH_P_8021Q;
+	}
+	if (cooked)
+		cook(f, from);
+	return 0;
+}
+
 int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 {
 	if (b->n_left == 0)
@@ -94,26 +127,15 @@ int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 		goto bad;
 	const uint8_t *p = b->base + b->off;
 	const struct tpacket3_hdr *h = (const struct tpacket3_hdr *)(const void *)p;
-	const struct sockaddr_ll *from = (const struct sockaddr_ll *)(const void *)(p + SLL_OFF);
-	const uint32_t least_mac = b->cooked ? SLL_OFF + sizeof(*from) + TPACKET_SLL2_LEN : 0;
+	const struct header header = {
+		.sec = h->tp_sec, .nsec = h->tp_nsec, .caplen = h->tp_snaplen, .len = h->tp_len,
+		.status = h->tp_status, .mac = h->tp_mac, .sll = SLL_OFF,
+		.vlan_tci = (uint16_t)h->hv1.tp_vlan_tci, .vlan_tpid = h->hv1.tp_vlan_tpid,
+	};
 	uint32_t room = b->len - b->off;
 
-	if (h->tp_mac > room || h->tp_mac < least_mac || h->tp_snaplen > room - h->tp_mac || h->tp_snaplen > h->tp_len)
+	if (frame_at(p, room, &header, b->cooked, f) < 0)
 		goto bad;
-	*f = (struct ncpi_frame){
-		.data = p + h->tp_mac,
-		.ts_ns = h->tp_sec * NCPI_SECOND + h->tp_nsec,
-		.caplen = h->tp_snaplen,
-		.len = h->tp_len,
-		.flags = flags_of(from->sll_pkttype) | offload_of(h->tp_status),
-	};
-	if (h->tp_status & TP_STATUS_VLAN_VALID) {
-		f->vlan_tci = (uint16_t)h->hv1.tp_vlan_tci;
-		f->vlan_tpid = h->tp_status & TP_STATUS_VLAN_TPID_VALID ? h->hv1.tp_vlan_tpid
-									: ETH_P_8021Q;
-	}
-	if (b->cooked)
-		cook(f, from);
 	if (--b->n_left) {
 		if (h->tp_next_offset < TPACKET3_HDRLEN || h->tp_next_offset > room)
 			goto bad;
@@ -123,4 +145,19 @@ int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 bad:
 	b->n_left = 0;
 	return -EBADMSG;
+}
+
+int tpacket_slot_read(const uint8_t *slot, uint32_t len, bool cooked, struct ncpi_frame *f)
+{
+	const struct tpacket2_hdr *h = (const struct tpacket2_hdr *)(const void *)slot;
+
+	if (len < TPACKET2_HDRLEN)
+		return -EBADMSG;
+	const struct header header = {
+		.sec = h->tp_sec, .nsec = h->tp_nsec, .caplen = h->tp_snaplen, .len = h->tp_len,
+		.status = h->tp_status, .mac = h->tp_mac,
+		.sll = TPACKET_ALIGN(sizeof(struct tpacket2_hdr)),
+		.vlan_tci = h->tp_vlan_tci, .vlan_tpid = h->tp_vlan_tpid,
+	};
+	return frame_at(slot, len, &header, cooked, f);
 }

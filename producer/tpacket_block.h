@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tpacket_block.h - walk the frames of one TPACKET_V3 block, believing no offset in it. */
+/* tpacket_block.h - the frames of a TPACKET_V3 block or a V2 slot, believing no offset in it. */
 #ifndef TPACKET_BLOCK_H
 #define TPACKET_BLOCK_H
 
@@ -44,6 +44,18 @@ int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t l
  * Returns 1, 0 (that was all), -EBADMSG (a frame that is not inside the block; the walk is over).
  */
 int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
+	__attribute__((warn_unused_result));
+
+/*
+ * tpacket_slot_read - the frame in a slot of a TPACKET_V2 ring.
+ *
+ *   slot    len bytes, 16-aligned; taken (TP_STATUS_USER, acquire) and not yet given back
+ *   cooked  as in struct tpacket_block
+ *   f       as tpacket_block_next() fills it
+ *
+ * Returns 0, -EBADMSG (it is not inside the slot).  Source: as above.
+ */
+int tpacket_slot_read(const uint8_t *slot, uint32_t len, bool cooked, struct ncpi_frame *f)
 	__attribute__((warn_unused_result));
 
 #endif

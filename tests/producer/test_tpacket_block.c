@@ -337,9 +337,38 @@ static void cooked(void)
 	is_i64(-EBADMSG, tpacket_block_next(&b, &f), "for a header: refused");
 }
 
+/* A slot of a V2 ring. */
+static void slots(void)
+{
+	enum { SLL2_OFF = TPACKET_ALIGN(sizeof(struct tpacket2_hdr)), MAC = SLL2_OFF + 48 };
+	static _Alignas(16) uint8_t slot[512];
+	struct tpacket2_hdr *h = (struct tpacket2_hdr *)(void *)slot;
+	struct ncpi_frame f;
+
+	*h = (struct tpacket2_hdr){ .tp_status = TP_STATUS_USER | TP_STATUS_VLAN_VALID |
+						 TP_STATUS_VLAN_TPID_VALID,
+				    .tp_len = 500, .tp_snaplen = 100, .tp_mac = MAC, .tp_sec = 7,
+				    .tp_nsec = 9, .tp_vlan_tci = 5, .tp_vlan_tpid = 0x88a8 };
+	((struct sockaddr_ll *)(void *)(slot + SLL2_OFF))->sll_pkttype = PACKET_BROADCAST;
+	is_i64(0, tpacket_slot_read(slot, sizeof(slot), false, &f), "a slot's frame");
+	ok(f.data == slot + MAC && f.caplen == 100 && f.len == 500 &&
+	   f.ts_ns == UINT64_C(7000000009) && f.flags == (1 | 3 << 2) && f.vlan_tci == 5 &&
+	   f.vlan_tpid == 0x88a8, "all of it is told");
+	is_i64(0, tpacket_slot_read(slot, MAC + 100, false, &f), "to the slot's last byte");
+	is_i64(-EBADMSG, tpacket_slot_read(slot, MAC + 99, false, &f), "and no further");
+	is_i64(-EBADMSG, tpacket_slot_read(slot, 32, false, &f), "refuses a slot without room");
+	is_i64(0, tpacket_slot_read(slot, sizeof(slot), true, &f), "cooked");
+	ok(f.data == slot + MAC - 20 && f.caplen == 120 && f.len == 520, "it is longer in front");
+	h->tp_mac = SLL2_OFF + sizeof(struct sockaddr_ll) + 19;
+	is_i64(-EBADMSG, tpacket_slot_read(slot, sizeof(slot), true, &f), "if there is room for it");
+	h->tp_snaplen = 501;
+	is_i64(-EBADMSG, tpacket_slot_read(slot, sizeof(slot), false, &f),
+	       "refuses more bytes than the frame had");
+}
+
 int main(void)
 {
-	plan(4 + 10 + 6 + 15 + 4 + 2 + 9);
+	plan(9 + 4 + 10 + 6 + 15 + 4 + 2 + 9);
 	block_refusals();
 	frame_refusals();
 	chains();
@@ -347,6 +376,7 @@ int main(void)
 	tags();
 	noise();
 	cooked();
+	slots();
 	free(block);
 	return tap_done();
 }

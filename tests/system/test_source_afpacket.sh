@@ -3,7 +3,7 @@
 # test_source_afpacket.sh - a live interface: what is published is what tcpdump sees beside it.
 . tests/tap/tap.sh
 need_net
-plan 42
+plan 51
 
 NCP_DIR=$(mktemp -d "/dev/shm/ncp-afp.XXXXXX") || bail "no directory in /dev/shm"
 export NCP_DIR
@@ -37,8 +37,16 @@ capture()
 {
 	sweep
 	spawn_in "$1" p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" "${@:3}" \
-		"$2" ${filter:+"$filter"}
+		${mode:+"$mode"} "$2" ${filter:+"$filter"}
 	wait_for '[ "$(value state)" = live ]' 10
+}
+
+# immediately FUNCTION ARG...: the same with --immediate-mode, for the producer alone.
+immediately()
+{
+	local mode=--immediate-mode
+
+	"$@"
 }
 
 # judge STEM IFACE TCPDUMP-ARG...: tcpdump beside it, until it listens.
@@ -247,6 +255,40 @@ cooked_workers()
 		sort -u | wc -l | grep -x 3200
 }
 
+# The retire time is ten seconds: without it, nothing would be seen before.
+immediate()
+{
+	capture a eth0 --immediate-mode --retire-ms 10000 "$@"
+	in_netns b frame_send eth0 1 0 100
+	wait_for '[ "$(value published)" = 1 ]' 5
+	in_netns b frame_send eth0 30000 30000 100 1
+	wait_for '[ "$(value published)" = 30001 ]' 5
+	ip -n "$(netns_name a)" link del eth0
+	wait_for '[ "$(value state)" = paused ]' 5
+	stop p TERM 5
+	[ "$status" = 0 ]
+	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
+	veth_pair a eth0 b eth0
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	ledger
+	frame_check "$TAP_DIR/b.pcapng" | grep "frames=30001 first=0 last=30000 holes=0 duplicates=0"
+}
+
+# workers_return ARG...: two members, which the helper opens again.
+workers_return()
+{
+	capture a eth0 --workers 2 -s 2000 "$@"
+	ip -n "$(netns_name a)" link del eth0
+	wait_for '[ "$(value state)" = paused ]' 5
+	veth_pair a eth0 b eth0
+	wait_for '[ "$(value state)" = live ]' 5
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	in_netns b frame_send eth0 20000 100000 100 0 64
+	finish
+	frame_check -u "$TAP_DIR/b.pcapng" |
+		grep "frames=20000 first=0 last=19999 holes=0 duplicates=0 other=0"
+}
+
 promiscuity()
 {
 	ip -n "$(netns_name a)" -d link show eth0 | grep -o 'promiscuity [0-9]*'
@@ -299,7 +341,7 @@ tunnel()
 # them is counted: beside the sender's own count.
 drops()
 {
-	capture a eth0 -B 128
+	capture a eth0 -B 128 "$@"
 	kill -STOP "${pid[p]}"
 	sent=$(in_netns b frame_send eth0 20000 0 1000)
 	kill -CONT "${pid[p]}"
@@ -561,6 +603,15 @@ judged "'ether broadcast or ether multicast'" filtered 3 'ether broadcast or eth
 judged "'greater 1000'" filtered 2 'greater 1000'
 judged "'ip broadcast or arp'" filtered 2 'ip broadcast or arp'
 run_step "direction and reception are told" flagged
+judged "--immediate-mode: the same frames" immediately sees_all
+judged "and cut as tcpdump cuts" immediately cuts 60
+judged "and of any" immediately cooked 66
+run_step "they come at once" immediate
+run_step "and with --busy-poll" immediate --busy-poll
+run_step "two workers, the interface made again" workers_return --immediate-mode
+run_step "dropped frames are counted to the frame there, too" drops --immediate-mode -s 2000
+run_step "and marked where they are missing" drops_marked
+run_step "--busy-poll without it" workers_return --busy-poll
 judged "any: all interfaces, in cooked frames, those of lo once" cooked 66
 judged "any, cut to 40 bytes" cooked 66 -s 40
 judged "any, -Q in" cooked 56 -Q in

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_install.sh - make install puts everything where it belongs, and uninstall takes it away.
 . tests/tap/tap.sh
-plan 11
+plan 13
 
 make_quietly()
 {
@@ -92,6 +92,24 @@ is "$(sed -n 's/^#define NCP_VERSION "\(.*\)"/\1/p' libncpbus/include/ncpbus.h)"
 	"$(PKG_CONFIG_PATH=$TAP_DIR/dest/usr/lib/pkgconfig pkg-config --modversion ncpbus)" \
 	"pkg-config gives the header's version"
 
+# runs_with LIBDIR: what ncp-run loads, installed with that.
+runs_with()
+{
+	make_quietly install LIBDIR="$1" >/dev/null
+	"$TAP_DIR/dest/usr/bin/ncp-run" sh -c 'echo "$LD_PRELOAD"'
+	make_quietly uninstall LIBDIR="$1" >/dev/null
+}
+make_quietly uninstall
+if [ -z "${SANITIZE:-}" ]; then
+	for libdir in /usr/lib64 "/usr/lib/$("${CC:-gcc}" -print-multiarch)"; do
+		is "$TAP_DIR/dest$libdir/ncp/libncp-pcap.so" "$(runs_with "$libdir")" \
+			"ncp-run finds what it loads in $libdir"
+	done
+else
+	skip 2 "a sanitized library cannot be loaded into plain programs"
+fi
+
 uninstall_it() { make_quietly uninstall; }
+make_quietly install
 run_step "uninstalls" uninstall_it
 is "" "$(find "$TAP_DIR/dest" ! -type d)" "and leaves no file"

@@ -24,6 +24,7 @@ wire()
 # begin BUS OPTION...: a producer on the wire, readable by root alone.
 begin()
 {
+	rm -f "$TAP_DIR/producer.err" # of the one before
 	spawn_in b producer ncp-producer -b "$1" "${@:2}" -g root --json veth-b
 	wait_for 'grep -q "\"live\"" "$TAP_DIR/producer.err"' 10
 }
@@ -133,6 +134,7 @@ bus=$(bus_name again)
 
 start_two()
 {
+	rm -f "$TAP_DIR/tcpdump.err"
 	spawn tcpdump ncp-run tcpdump -n -U -i "ncp:$bus" -w "$TAP_DIR/again.pcap"
 	spawn daemon ncp-run pcap_program daemon "ncp:$bus"
 	wait_for '[ "$(clients "$bus")" = 2 ] && [ "$(keepers)" = 2 ] && grep -q listening "$TAP_DIR/tcpdump.err"' 20

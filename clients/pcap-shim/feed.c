@@ -229,10 +229,12 @@ int feed_attach(struct handle *h)
 	if (device_parse(&h->device, h->name, secure_getenv(DEVICE_ENV), clock_ns(CLOCK_REALTIME),
 			 why, sizeof(why)) < 0)
 		return handle_fail(h, PCAP_ERROR, "%s: %s", h->name, why);
+	/* Whole: the program may go elsewhere. */
 	free(h->dir);
-	h->dir = strdup(dir && *dir ? dir : "/dev/shm");
+	h->dir = realpath(dir && *dir ? dir : "/dev/shm", NULL);
 	if (!h->dir)
-		return handle_fail(h, PCAP_ERROR, "out of memory");
+		return handle_fail(h, PCAP_ERROR, "%s: %s", dir && *dir ? dir : "/dev/shm",
+				   strerror(errno));
 	int r = client_make(h, &latest, why, sizeof(why));
 	if (r < 0)
 		return attach_error(h, r, why);

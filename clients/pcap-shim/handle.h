@@ -57,7 +57,8 @@ struct handle {
 	char error[PCAP_ERRBUF_SIZE];
 };
 
-/* handle_of - the handle behind a pcap_t, NULL if it is a real one.  Any thread, and signals' handlers. */
+/* handle_of - the handle behind a pcap_t, NULL if it is a real one.  For any thread, and for handlers
+ * of signals. */
 struct handle *handle_of(pcap_t *p);
 
 /*
@@ -99,8 +100,8 @@ enum feed_take {
 };
 enum feed_take feed_take(struct handle *h);
 
-/* feed_wait - sleep until there is something to take, a signal came, or ms are over; in slices, so
- * that breaking is seen soon.  0, or -1 with its text. */
+/* feed_wait - sleep until there is something to take, breaking is set, or ms are over (< 0: never); in
+ * slices, so that breaking is seen soon.  0, or -1 with its text. */
 int feed_wait(struct handle *h, int ms);
 
 /* feed_fd - the descriptor to poll, the same for the handle's life; -1 with its text. */

@@ -3,7 +3,7 @@
 # test_run.sh - ncp-run: what it runs, what it refuses, and what programs see of it.
 . tests/tap/tap.sh
 [ -z "${SANITIZE:-}" ] || skip_all "a sanitized library cannot be loaded into plain programs"
-plan 23
+plan 24
 
 export NCP_DIR=$TAP_DIR/busses
 mkdir "$NCP_DIR"
@@ -64,6 +64,9 @@ like "^1 tcpdump: ncp:$bus: No such device exists.*start ncp-producer" "$rc ${ou
 	"tcpdump says so, too"
 run -o never pcap_program loop "ncp:$bus"
 like "^1 pcap_program: ncp:$bus: option never: not from=" "$rc $out" "options are looked at there"
+
+run --dir /nonexistent pcap_program loop "ncp:$bus"
+like "^1 pcap_program: /nonexistent: No such file" "$rc $out" "as is the folder of the busses"
 
 ncp-producer -b "$bus" -m 8M --keep synth:count=100,pps=0 2>/dev/null
 run --from oldest tcpdump -n -i "ncp:$bus"

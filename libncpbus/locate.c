@@ -40,8 +40,8 @@ int ncpi_locate_newest(const struct ncpi_segment *seg, struct ncpi_place *p)
 	return NCP_ECORRUPT;
 }
 
-/* Read waypoint number i if it is whole, still number i, and between tail and head; tail is looked
- * at last. */
+/* Read waypoint number i if it is whole, still number i, and in [tail, head); tail is looked at
+ * last. */
 static bool waypoint_get(const struct ncpi_segment *seg, uint64_t i, struct ncpi_waypoint *w)
 {
 	const struct ncpi_header *h = seg->h;
@@ -60,7 +60,7 @@ static bool waypoint_get(const struct ncpi_segment *seg, uint64_t i, struct ncpi
 	 * so with a position up to the head above, it is counted here.  A bisection that took it
 	 * for number i would go the wrong way. */
 	ncpi_fence_acquire();
-	return w->position <= head && w->position % 4 == 0 &&
+	return w->position < head && w->position % 4 == 0 &&
 	       w->check == ncpi_waypoint_check(seg->incarnation, w->position, w->seq, w->time_ns) &&
 	       ncpi_load(&h->waypoints) - 1 - i < seg->n_waypoints &&
 	       ncpi_load(&h->tail) <= w->position;
@@ -71,7 +71,8 @@ static bool waypoint_get(const struct ncpi_segment *seg, uint64_t i, struct ncpi
  *
  * They are counted (P5) before head covers them (P7), and stay so if the producer dies in between.
  * A bisection must not meet those: not intact like the overrun ones, they stand at the other end of
- * the table, and it would end behind them, with nothing found.
+ * the table, and it would end behind them, with nothing found.  Nor one at head itself, whose other
+ * words may be missing: the front of a new epoch, met by who loaded the count of the dead before it.
  */
 static void waypoint_range(const struct ncpi_segment *seg, uint64_t *first, uint64_t *end)
 {
@@ -81,7 +82,7 @@ static void waypoint_range(const struct ncpi_segment *seg, uint64_t *first, uint
 	NCPI_TESTPOINT("locate:range");
 	uint64_t head = ncpi_load_acquire(&seg->h->head);
 	for (unsigned i = 0; i < NCPI_WAYPOINTS_AHEAD && *end > *first; i++, --*end)
-		if (ncpi_load(&seg->waypoints[(*end - 1) & (seg->n_waypoints - 1)].position) <= head)
+		if (ncpi_load(&seg->waypoints[(*end - 1) & (seg->n_waypoints - 1)].position) < head)
 			break;
 }
 

@@ -911,7 +911,11 @@ inline must_find_set()
 #else
 #define WP_BELOW_HEAD BELOW(wp_position, x)
 #endif
+#ifdef M_WP_AT_HEAD
 #define BELOW(pos, h) ((pos) <= (h))
+#else
+#define BELOW(pos, h) ((pos) < (h))
+#endif
 #ifdef M_WP_NO_CHECK
 #define WP_CHECKED true
 #else

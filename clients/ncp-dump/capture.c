@@ -310,10 +310,35 @@ static int say_store(struct capture *cap, int r)
 	return message_error(EXIT_FAILED, name, why, todo);
 }
 
+int capture_filter(const struct dump_options *o, struct ncp_client *c)
+{
+	char error[256] = "";
+	int r;
+
+	if (!o->filter)
+		return EXIT_DONE;
+	r = ncp_set_filter(c, o->filter, error, sizeof(error));
+	if (r < 0)
+		return message_error(r == NCP_EFILTER ? EXIT_USAGE : EXIT_FAILED,
+				     MESSAGE_TEXT("filter %s", o->filter),
+				     *error ? error : ncp_strerror(r), NULL);
+	if (r == 1 && !o->quick)
+		message_note(MESSAGE_TEXT("filter %s", o->filter),
+			     "it does not fit every interface of the bus",
+			     "frames of the others count as filtered");
+	return EXIT_DONE;
+}
+
+/* Is that what a write says when a pipe's reader, or a socket's, has left?  (A socket's may have left
+ * unread what was sent, or vanished without a word.) */
+static bool reader_left(int r)
+{
+	return r == -EPIPE || r == -ECONNRESET || r == -ETIMEDOUT;
+}
+
 int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_client *c,
 		  const char *bus, struct capture_signals *signals, const struct state *resume)
 {
-	char error[256] = "";
 	int r;
 
 	*cap = (struct capture){ .o = o, .c = c, .bus = bus, .signals = signals,
@@ -325,17 +350,9 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 	cap->ledger.order = o->ordered ? LEDGER_SCATTERED :
 			    o->group   ? LEDGER_SHARED :
 					 LEDGER_RISING;
-	if (o->filter) {
-		r = ncp_set_filter(c, o->filter, error, sizeof(error));
-		if (r < 0)
-			return message_error(r == NCP_EFILTER ? EXIT_USAGE : EXIT_FAILED,
-					     MESSAGE_TEXT("filter %s", o->filter),
-					     *error ? error : ncp_strerror(r), NULL);
-		if (r == 1 && !o->quick)
-			message_note(MESSAGE_TEXT("filter %s", o->filter),
-				     "it does not fit every interface of the bus",
-				     "frames of the others count as filtered");
-	}
+	r = capture_filter(o, c);
+	if (r != EXIT_DONE)
+		return r;
 	r = begin(cap, resume);
 	if (r == -ERANGE)
 		return message_error(EXIT_FAILED, MESSAGE_TEXT("bus %s", bus),
@@ -354,7 +371,7 @@ int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_
 	}
 	r = store_open(&cap->store, o, c, &cap->ledger, resume);
 	cap->store_open = true;
-	if (r == -EPIPE) {
+	if (reader_left(r)) {
 		cap->reader_gone = true;
 		return EXIT_DONE;
 	}
@@ -818,7 +835,7 @@ int capture_run(struct capture *cap)
 		atomic_store(&cap->until->ns, 0);
 	if (r == 0 && cap->reattach_due)
 		r = moved(cap);
-	e = r == -EPIPE || r >= 0 ? account(cap) : 0;
+	e = reader_left(r) || r >= 0 ? account(cap) : 0;
 	r = r < 0 ? r : e;
 	if (!cap->store_open) {
 		if (r == 0)
@@ -826,7 +843,7 @@ int capture_run(struct capture *cap)
 	} else if (r == 0 && !cap->reader_gone) {
 		r = store_finish(&cap->store);
 	}
-	if (cap->reader_gone || r == -EPIPE) {
+	if (cap->reader_gone || reader_left(r)) {
 		/* Whoever read has seen enough. */
 		if (cap->store_open)
 			store_abandon(&cap->store);
@@ -852,6 +869,8 @@ static void report_json(struct capture *cap, const struct ledger_sum *sum, FILE 
 	json_object_begin(&j);
 	json_key(&j, "schema"), json_u64(&j, 1);
 	json_key(&j, "bus"), json_str(&j, cap->bus);
+	if (cap->reader)
+		json_key(&j, "reader"), json_str(&j, cap->reader);
 	json_key(&j, "frames"), json_u64(&j, sum->frames);
 	json_key(&j, "filtered"), json_u64(&j, sum->filtered);
 	json_key(&j, "others"), json_u64(&j, sum->others);

@@ -35,6 +35,7 @@ struct capture {
 	struct capture_signals *signals;
 	struct ncp_client *c;
 	const char *bus;
+	const char *reader; /* who it is for, as the report is to say; NULL: nobody else */
 	struct ledger ledger;
 	bool store_open;
 	struct store store;
@@ -88,6 +89,10 @@ int capture_where(const struct dump_options *o, struct ncp_client *c, const char
  */
 int capture_begin(struct capture *cap, const struct dump_options *o, struct ncp_client *c,
 		  const char *bus, struct capture_signals *signals, const struct state *resume);
+
+/* capture_filter - make the options' filter the client's.  Says what went wrong, and what does not fit.
+ * Returns EXIT_DONE, or the exit status. */
+int capture_filter(const struct dump_options *o, struct ncp_client *c);
 
 /* capture_run - until the end.  Says what went wrong.  Returns EXIT_DONE or EXIT_FAILED. */
 int capture_run(struct capture *cap);

@@ -13,6 +13,7 @@
 
 #include "capture.h"
 #include "decode.h"
+#include "listen.h"
 #include "options.h"
 #include "repair.h"
 #include "rights.h"
@@ -356,28 +357,18 @@ static int record(const struct dump_options *o, const char *bus, struct trigger_
 	return status;
 }
 
-static int run(const struct dump_options *o, FILE *json)
+/* One capture, to a file, a pipe or a reader.  total: out, what it got; may be NULL. */
+static int run_one(const struct dump_options *o, const char *bus, FILE *json, const char *reader,
+		   struct listen_sum *total)
 {
-	char bus[64];
 	struct ncp_client *c = NULL;
 	struct capture cap;
 	struct ledger_sum sum;
 	struct becoming b = { .o = o, .bus = bus };
 	struct state state;
 	uint64_t missing_ns = 0;
-	int r, status;
+	int r, status = attach(o, bus, &c, &missing_ns);
 
-	if (o->write && !strcmp(o->write, "-") && isatty(STDOUT_FILENO))
-		return message_error(EXIT_USAGE, "-w -", "standard output is a terminal",
-				     "redirect it to a file or a pipe");
-	if (o->bus && strlen(o->bus) >= sizeof(bus))
-		return message_error(EXIT_USAGE, MESSAGE_TEXT("bus %s", o->bus),
-				     ncp_strerror(NCP_ENAME), NULL);
-	if (o->bus)
-		strcpy(bus, o->bus);
-	status = o->bus ? EXIT_DONE : only_bus(o, bus);
-	if (status == EXIT_DONE)
-		status = attach(o, bus, &c, &missing_ns);
 	if (status != EXIT_DONE)
 		return status;
 	if (o->user)
@@ -400,17 +391,155 @@ static int run(const struct dump_options *o, FILE *json)
 	if (status == EXIT_DONE && o->user)
 		status = rights_leave(&b, &cap);
 	if (status == EXIT_DONE) {
+		cap.reader = reader;
 		if (o->group)
 			cap.from_missing_ns = missing_ns;
 		status = capture_run(&cap);
 		capture_report(&cap, json);
 		ledger_sum(&cap.ledger, &sum);
+		if (total)
+			*total = (struct listen_sum){ sum.frames, sum.filtered, sum.others, sum.lost,
+						      cap.store.series.bytes, sum.unknown };
 		if (status == EXIT_DONE && o->strict && (sum.lost || sum.unknown))
 			status = EXIT_LOST;
 	}
 	capture_end(&cap);
 	ncp_detach(c);
 	return status;
+}
+
+/* --- -w tcp-listen: ---------------------------------------------------------------------------- */
+
+struct serving {
+	const struct dump_options *o;
+	const char *bus;
+	FILE *json;
+};
+
+static int serve(void *arg, const char *reader, struct listen_sum *sum)
+{
+	const struct serving *s = arg;
+	struct dump_options o = *s->o;
+	int status;
+
+	o.write = "-";
+	o.listening = false;
+	o.user = NULL;
+	o.quick = true; /* who accepts tells */
+	status = run_one(&o, s->bus, s->json, reader, sum);
+	if (s->json)
+		fflush(s->json);
+	return status;
+}
+
+static int bus_over(void *arg)
+{
+	const struct dump_options *o = ((struct serving *)arg)->o;
+	struct ncp_options a = { .size = sizeof(a), .flags = NCP_NO_REGISTRY, .from = NCP_WHERE_INIT,
+				 .dir = o->dir, .trust_owner = o->trust };
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+	struct ncp_client *c;
+	int r = ncp_attach(&c, ((struct serving *)arg)->bus, &a);
+	bool gone = r == NCP_ENOBUS && !o->wait;
+
+	if (r == 0)
+		r = ncp_bus_info(c, &info);
+	ncp_detach(c);
+	if (r < 0)
+		return gone ? LISTEN_GONE : LISTEN_GOES_ON;
+	return info.state == NCP_ENDED || (o->exit_on_close && (info.state == NCP_STOPPED ||
+								info.state == NCP_CLOSED ||
+								info.state == NCP_DEAD)) ?
+		       LISTEN_ENDED :
+		       LISTEN_GOES_ON;
+}
+
+static void report_readers(const struct listen *l, const char *bus, FILE *f)
+{
+	struct json j;
+
+	json_open(&j);
+	json_object_begin(&j);
+	json_key(&j, "schema"), json_u64(&j, 1);
+	json_key(&j, "bus"), json_str(&j, bus);
+	json_key(&j, "readers"), json_u64(&j, l->readers);
+	json_key(&j, "refused"), json_u64(&j, l->refused);
+	json_key(&j, "frames"), json_u64(&j, l->sum.frames);
+	json_key(&j, "filtered"), json_u64(&j, l->sum.filtered);
+	json_key(&j, "others"), json_u64(&j, l->sum.others);
+	json_key(&j, "lost"), l->sum.unknown ? json_null(&j) : json_u64(&j, l->sum.lost);
+	json_key(&j, "bytes"), json_u64(&j, l->sum.bytes);
+	json_object_end(&j);
+	if (json_print(&j, f) < 0)
+		message_error(EXIT_FAILED, "the summary", "it cannot be written", NULL);
+	json_close(&j);
+}
+
+static int run_readers(const struct dump_options *o, const char *bus, FILE *json)
+{
+	struct serving s = { o, bus, json };
+	struct listen l = { .arg = &s, .quiet = o->quick || json, .stop = &signals.stop,
+			    .serve = serve, .over = bus_over, .fd = -1 };
+	struct listen_address a = o->listen;
+	struct becoming b = { .o = o, .bus = bus };
+	struct ncp_client *c = NULL;
+	char text[LISTEN_TEXT_CAP];
+	uint64_t missing_ns;
+	int r, status = attach(o, bus, &c, &missing_ns);
+
+	/* What is wrong for all is said once. */
+	if (status == EXIT_DONE)
+		status = capture_filter(o, c);
+	ncp_detach(c);
+	if (status == EXIT_DONE && o->user)
+		status = rights_check(&b);
+	if (status != EXIT_DONE)
+		return status;
+	r = listen_open(&l, &a);
+	if (r == 0 && o->user)
+		r = rights_drop(&b.who);
+	if (r == 0) {
+		listen_text(&a, text);
+		if (!o->quick)
+			message_note("tcp-listen", text, "waiting for readers");
+		r = listen_run(&l);
+	}
+	listen_close(&l);
+	if (r < 0)
+		status = message_error(EXIT_FAILED, o->write, ncp_strerror(r),
+				       r == -EADDRINUSE ? "name another port" : NULL);
+	else if (json)
+		report_readers(&l, bus, json);
+	else if (!o->quick)
+		fprintf(stderr, "%llu readers, %llu sent away; %llu frames, %llu filtered, %s%llu lost; "
+			"%llu bytes\n", (unsigned long long)l.readers, (unsigned long long)l.refused,
+			(unsigned long long)l.sum.frames, (unsigned long long)l.sum.filtered,
+			l.sum.unknown ? "more than " : "", (unsigned long long)l.sum.lost,
+			(unsigned long long)l.sum.bytes);
+	if (status == EXIT_DONE && l.failed)
+		status = EXIT_FAILED;
+	if (status == EXIT_DONE && o->strict && (l.sum.lost || l.sum.unknown))
+		status = EXIT_LOST;
+	return status;
+}
+
+static int run(const struct dump_options *o, FILE *json)
+{
+	char bus[64];
+	int status;
+
+	if (o->write && !strcmp(o->write, "-") && isatty(STDOUT_FILENO))
+		return message_error(EXIT_USAGE, "-w -", "standard output is a terminal",
+				     "redirect it to a file or a pipe");
+	if (o->bus && strlen(o->bus) >= sizeof(bus))
+		return message_error(EXIT_USAGE, MESSAGE_TEXT("bus %s", o->bus),
+				     ncp_strerror(NCP_ENAME), NULL);
+	if (o->bus)
+		strcpy(bus, o->bus);
+	status = o->bus ? EXIT_DONE : only_bus(o, bus);
+	if (status != EXIT_DONE)
+		return status;
+	return o->listening ? run_readers(o, bus, json) : run_one(o, bus, json, NULL, NULL);
 }
 
 int main(int argc, char **argv)

@@ -327,6 +327,22 @@ static int take_rotation(struct parsing *p)
 	return OPTIONS_RUN;
 }
 
+static int check_listening(const struct dump_options *o)
+{
+	if (!o->allow_remote && !listen_is_local(&o->listen))
+		return usage(o->write, "others than this host could read it, whoever they are",
+			     "listen on 127.0.0.1, or say --allow-remote");
+	if (o->trigger || o->resume || o->rotating || o->split_interfaces || o->atomic ||
+	    o->no_clobber || o->coder || o->keep_free || o->command || o->print_name)
+		return usage(o->write, "it is no file",
+			     "leave out --resume, --trigger, --compress, --atomic, --no-clobber and "
+			     "what makes several files");
+	if (o->reliable || o->group)
+		return usage(o->write, "nobody knows what a reader is done with",
+			     o->reliable ? "leave out --reliable" : "leave out --group");
+	return OPTIONS_RUN;
+}
+
 /* What there is to be done with files, and whether there are any. */
 static int check_files(const struct dump_options *o)
 {
@@ -445,6 +461,8 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		{ .name = "write", .letter = 'w', .type = OPTION_STRING, .target = &o->write,
 		  .arg = "FILE", .help = "write pcapng to FILE, - for stdout; without it, print one "
 		  "line a frame" },
+		{ .name = "allow-remote", .type = OPTION_FLAG, .target = &o->allow_remote,
+		  .help = "-w tcp-listen: may listen where other hosts can connect" },
 		{ .name = "decode", .type = OPTION_STRING, .target = &o->decode, .arg = "ARGS",
 		  .otherwise = "", .help = "have tcpdump -r - ARGS (without it, tshark) print them" },
 		{ .name = "log", .type = OPTION_STRING, .target = &o->log, .arg = "FILE",
@@ -599,12 +617,20 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		o->before_ns = 30 * SECOND;
 	if (o->after_ns == UINT64_MAX)
 		o->after_ns = 10 * SECOND;
+	if (r == OPTIONS_RUN && o->write && !strncmp(o->write, LISTEN_PREFIX, strlen(LISTEN_PREFIX))) {
+		o->listening = true;
+		if (listen_parse(o->write + strlen(LISTEN_PREFIX), &o->listen) < 0)
+			r = usage(o->write, "not tcp-listen:ADDR:PORT",
+				  "name an IPv4 address, an IPv6 one in [], or only a port");
+	}
 	if (r == OPTIONS_RUN)
 		r = check(o);
 	if (r == OPTIONS_RUN)
 		r = take_rotation(&p);
 	if (r == OPTIONS_RUN)
 		r = check_files(o);
+	if (r == OPTIONS_RUN && o->listening)
+		r = check_listening(o);
 	if (r == OPTIONS_RUN && repair)
 		r = take_files(&p, argv + 1, n_words);
 	else if (r == OPTIONS_RUN)

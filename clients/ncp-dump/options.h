@@ -9,6 +9,7 @@
 
 #include "coder.h"
 #include "format.h"
+#include "listen.h"
 #include "outfile.h"
 #include "rotation.h"
 #include "util/options.h"
@@ -71,6 +72,9 @@ struct dump_options {
 	const char *group;	/* NULL: none */
 	bool ordered;
 	uint64_t reorder_ns;	/* 0: as long as the library has it */
+	bool listening;		/* -w is a port to listen on */
+	struct listen_address listen;
+	bool allow_remote;
 	const char *log;	/* file of flows; NULL: no */
 	const char *decode;	/* arguments of tcpdump -r -; NULL: no */
 	bool numeric;

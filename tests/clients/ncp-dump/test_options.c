@@ -66,6 +66,9 @@ int main(void)
 		"-s -1", "--snapshot --from oldest", "--snapshot --to now", "--resume s",
 		"--resume s -w -", "-w x --resume s --snapshot", "-a filesize:10",
 		"-w x --format pcap-ng", "--format pcap", "--compress zstd", "-w x --compress gzip",
+		"-w tcp-listen:", "-w tcp-listen:192.0.2.1:5", "-w tcp-listen:5 --resume s",
+		"-w tcp-listen:5 --compress zstd", "-w tcp-listen:5 -C 1", "-w tcp-listen:5 --group g",
+		"-w tcp-listen:5 --reliable",
 		"-w x --log y", "-w x --decode", "--log y --decode", "--decode --format pcap",
 		"-w x --quota 8M --compress lz4", "-w x --keep-free 1G --format pcap",
 		"-w x --compress zstd:0", "-w x --compress zstd:x", "-w x --compress lz4:99",
@@ -82,7 +85,7 @@ int main(void)
 		"-f tcp udp", "-f tcp -F /dev/null", "-F /nonexistent/filter",
 	};
 
-	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 6 + 3));
+	plan((unsigned int)(9 + sizeof(bad) / sizeof(*bad) + 13 + 6 + 3 + 1));
 	message_setup("ncp-dump");
 	places();
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
@@ -135,6 +138,8 @@ int main(void)
 	   "tcpdump's --nano");
 	ok(parse("-w x --nano --format pcapng") == OPTIONS_RUN && o.format == FORMAT_PCAPNG,
 	   "pcapng has nanoseconds anyway");
+	ok(parse("-w tcp-listen:192.0.2.1:5 --allow-remote") == OPTIONS_RUN && o.listening,
+	   "a port that others reach, when one says so");
 	free(o.filter);
 	return tap_done();
 }

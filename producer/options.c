@@ -313,13 +313,14 @@ static enum options_result settle_bus(struct given *g, const char *name)
 {
 	struct producer_options *o = g->o;
 	bool named = name != NULL;
+	char in_netns[MESSAGE_CAP];
 	const char *source;
 
 	if (!name && o->n_args > 1)
 		return bad("bus", "several sources have no name of their own", "give one with -b");
 	source = o->arg->ops == &source_afpacket ? o->arg->spec : o->arg->ops->kind;
 	if (!name)
-		name = o->netns ? MESSAGE_TEXT("%s.%s", o->netns, source) : source;
+		name = o->netns ? message_text(in_netns, "%s.%s", o->netns, source) : source;
 	if (ncpi_name_check(name) < 0)
 		return bad(MESSAGE_TEXT("bus %s", name),
 			   named ? ncp_strerror(NCP_ENAME) : "the interface's name is no bus name",

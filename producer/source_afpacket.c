@@ -186,7 +186,10 @@ static int open_socket(struct afpacket *a, char *why)
 {
 	struct packet_socket s;
 	struct ifreq r;
-	int e = packet_socket_open(&a->o->packets->want[a->want], &s);
+	/* It may have come since it was seen not to be there: it is described when it is found. */
+	int e = a->linktype == LINKTYPE_UNKNOWN
+			? -ENODEV
+			: packet_socket_open(&a->o->packets->want[a->want], &s);
 
 	if (e == 0)
 		e = socket_enter(a, &s);

@@ -165,6 +165,9 @@ static void test_sources(void)
 	is_i64(packet_fanout_flags("qm"), o.src.fanout, "--fanout");
 	ok(o.src.wait, "--wait");
 	is_str("eth0", o.bus, "one interface names the bus");
+	is_i64(OPTIONS_RUN, LINE("--netns", "blue", "eth0"), "--netns");
+	is_str("blue.eth0", o.bus, "with its namespace");
+	refuses("bus /proc/7/ns/net.eth0", LINE("--netns", "/proc/7/ns/net", "eth0"));
 }
 
 static void test_filter_file(void)
@@ -210,7 +213,7 @@ static void test_speed(void)
 
 int main(void)
 {
-	plan(34 + 17 + 22 + 17 + 5 + 14);
+	plan(34 + 17 + 22 + 20 + 5 + 14);
 	test_refusals();
 	test_defaults();
 	test_values();

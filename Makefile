@@ -94,7 +94,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system check-fences check-model check-kills storm bench deb check-deb demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system check-fences check-model check-kills check-web storm bench deb check-deb demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -258,6 +258,12 @@ storm:
 	+@$(build) tests T=tests/race
 	@NCP_STORM_SECONDS=$(SECONDS) prove -v --exec '' $(filter $(B)/tests/race/test_storm%, \
 		$(patsubst %.c,$(B)/%,$(test_src)))
+
+# ncp-stats' server before a Prometheus and a browser of Debian's, which are not installed for it.
+check-web:
+	@$(deps)
+	+@$(build) all
+	@PATH="$(NCP_BIN):$$PATH" prove $(if $(V),-v) --exec '' tests/web/check.sh
 
 # A report beside the peers, on stdout: keep the machine quiet.  RUNS=9: more runs than 5.
 bench:

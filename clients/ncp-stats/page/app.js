@@ -23,7 +23,7 @@ function si(x, unit) {
 		x /= 1000;
 		i++;
 	}
-	return `${i ? x.toPrecision(3) : Math.round(x)} ${powers[i]}${unit || ""}`.trimEnd();
+	return `${i ? x.toPrecision(3) : x < 10 ? +x.toFixed(1) : Math.round(x)} ${powers[i]}${unit || ""}`.trimEnd();
 }
 
 function bytes(x) {

@@ -654,6 +654,27 @@ static void say_progress(struct capture *cap)
 		     NULL);
 }
 
+/* The status line. */
+static void show_progress(struct capture *cap, uint64_t now)
+{
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+	struct ncp_cursor at = NCP_CURSOR_INIT;
+	struct ledger_sum sum;
+
+	ledger_sum(&cap->ledger, &sum);
+	if (ncp_bus_info(cap->c, &info) < 0 || ncp_tell(cap->c, &at) < 0)
+		return;
+	progress_show(&cap->progress,
+		      &(struct progress_sample){ .now_ns = now,
+						 .frames = sum.frames,
+						 .bytes = store_size(&cap->store),
+						 .lost = sum.lost,
+						 .queued = store_queued(&cap->store),
+						 .head = info.head,
+						 .position = at.position,
+						 .ring_size = info.ring_size });
+}
+
 static void drops_read(struct capture *cap)
 {
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
@@ -722,6 +743,8 @@ static int attend(struct capture *cap, uint64_t now, bool *stopping)
 		*stopping = true;
 		r = limit_now(cap);
 	}
+	if (cap->progress.on && now >= cap->progress.due_ns)
+		show_progress(cap, now);
 	if (r == 0 && cap->to_ns)
 		r = limit_find(cap);
 	return r;
@@ -829,8 +852,12 @@ static int account(struct capture *cap)
 
 int capture_run(struct capture *cap)
 {
+	if (cap->store_open && !cap->o->quick && !cap->o->json)
+		progress_open(&cap->progress);
+
 	int r = loop(cap), e;
 
+	message_status(NULL);
 	if (cap->until)
 		atomic_store(&cap->until->ns, 0);
 	if (r == 0 && cap->reattach_due)

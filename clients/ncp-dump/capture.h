@@ -11,6 +11,7 @@
 
 #include "ledger.h"
 #include "options.h"
+#include "progress.h"
 #include "show.h"
 #include "store.h"
 
@@ -56,6 +57,7 @@ struct capture {
 	bool limited;	/* end before frame limit_seq of limit_incarnation */
 	uint64_t limit_seq, limit_incarnation;
 	uint64_t to_ns;	/* --to TIME, as long as the frame it means has not come; else 0 */
+	struct progress progress;
 	struct capture_until *until; /* NULL: none; set between capture_begin() and capture_run() */
 	uint64_t until_ns;    /* as last seen there */
 	uint64_t deadline_ns; /* -a duration, CLOCK_MONOTONIC; UINT64_MAX: none */

@@ -743,6 +743,8 @@ void outfile_state(const struct outfile *f, struct outfile_state *s)
 				     .frames = f->frames,
 				     .written = f->written,
 				     .straight = f->straight,
+				     .queued = f->under_way + f->pend.len +
+					       (f->cur_len - f->cur_done),
 				     .gaps = f->gaps };
 }
 

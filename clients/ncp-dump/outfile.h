@@ -90,6 +90,7 @@ struct outfile_state {
 	uint64_t frames;    /* so far */
 	uint64_t written;   /* bytes handed to the kernel, rewritten ones again */
 	uint64_t straight;  /* of these, from the mapping */
+	uint64_t queued;    /* bytes so far that are not in the file yet */
 	uint32_t gaps;	    /* runs of blocks overlaid because a write was overrun */
 };
 

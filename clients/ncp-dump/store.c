@@ -897,6 +897,15 @@ int store_nap_ms(struct store *s, uint64_t now_ns)
 	return at <= now_ns ? 1 : at - now_ns > 1000 * MS ? 1000 : (int)((at - now_ns) / MS) + 1;
 }
 
+uint64_t store_queued(const struct store *s)
+{
+	struct outfile_state st = { 0 };
+
+	if (s->file)
+		outfile_state(s->file, &st);
+	return st.queued;
+}
+
 uint64_t store_size(const struct store *s)
 {
 	struct outfile_state st = { 0 };

@@ -124,6 +124,9 @@ int store_nap_ms(struct store *s, uint64_t now_ns);
 /* store_flush - everything read so far is in the file. */
 int store_flush(struct store *s) __attribute__((warn_unused_result));
 
+/* store_queued - bytes that are read and not yet in the file. */
+uint64_t store_queued(const struct store *s);
+
 /* store_size - bytes of the files so far. */
 uint64_t store_size(const struct store *s);
 

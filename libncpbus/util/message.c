@@ -13,6 +13,8 @@
 
 static const char *program_name = "ncp";
 static FILE *json_file;
+static bool status_shown;
+#define ERASE "\r\033[K" /* back to the first column, erase to the end of the row */
 
 void message_setup(const char *program)
 {
@@ -42,6 +44,20 @@ static void join(char *out, size_t cap, const char *const part[], size_t n_parts
 	for (size_t i = 0; i < n_parts && at < cap; i++) {
 		if (part[i])
 			at += (size_t)snprintf(out + at, cap - at, "%s%s", at ? ": " : "", part[i]);
+	}
+}
+
+void message_status(const char *text)
+{
+	char line[2 * MESSAGE_CAP];
+	int len;
+
+	if (!text && !status_shown)
+		return;
+	len = snprintf(line, sizeof(line), "%s%.*s", ERASE, MESSAGE_CAP, text ? text : "");
+	status_shown = text != NULL;
+	if (file_write_all(STDERR_FILENO, line, (size_t)len)) {
+		/* As message_error() says: nowhere to report it. */
 	}
 }
 
@@ -84,6 +100,7 @@ static void print(const int *status, const char *what, const char *why, const ch
 		return;
 	}
 	join(text, sizeof(text), (const char *const[]){ program_name, what, why, todo }, 4);
+	message_status(NULL);
 	len = escape_str(line, sizeof(line) - 1, text);
 	line[len++] = '\n';
 	if (file_write_all(STDERR_FILENO, line, len)) {

@@ -51,6 +51,15 @@ int message_error(int status, const char *what, const char *why, const char *tod
 void message_note(const char *what, const char *why, const char *todo);
 
 /*
+ * message_status - show a line on the terminal that stderr is, in place of the last such line.
+ *
+ *   text  shorter than a row; NULL: take the line away
+ *
+ * A message takes its place; it comes back by the next call.
+ */
+void message_status(const char *text);
+
+/*
  * MESSAGE_TEXT - printf into a string for one of the parts above.
  *
  * Its memory lives as long as the enclosing block; longer text is cut at MESSAGE_CAP - 1.

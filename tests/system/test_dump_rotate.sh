@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_rotate.sh - one file after the other, as tcpdump does it: no frame is missing, none twice.
 . tests/tap/tap.sh
-plan 30
+plan 31
 
 bus=$(bus_name rotate)
 mkdir "$TAP_DIR/ours" "$TAP_DIR/theirs"
@@ -171,6 +171,28 @@ asked()
 }
 run_step "SIGHUP begins the next file, and overwrites none" asked
 run_step "also where frames are copied" asked -s 100
+
+# To a capture that was begun on a terminal, SIGHUP says that it has gone.
+hung_up()
+{
+	local child
+
+	spawn producer ncp-producer "synth:pps=20000,size=300" -b "$bus-term" -m 16M --wait-clients 1
+	wait_for "ncp-dump -D | grep -q '$bus-term '" 5
+	spawn terminal terminal 24 80 ncp-dump -i "$bus-term" -w "$TAP_DIR/ours/t"
+	wait_for "[ -s $TAP_DIR/ours/t ] && [ \$(stat -c %s $TAP_DIR/ours/t) -gt 1000000 ]" 20
+	child=$(pgrep -P "${pid[terminal]}")
+	kill -KILL "${pid[terminal]}"
+	reap terminal 5
+	wait_for "! tap_runs $child" 10
+	stop producer INT 10
+	frame_check "$TAP_DIR"/ours/t*
+	[ "$(ls "$TAP_DIR"/ours/t*)" = "$TAP_DIR/ours/t" ]
+	cp "$TAP_DIR/ours/t" "$TAP_DIR/whole"
+	ncp-dump --repair "$TAP_DIR/ours/t"
+	cmp "$TAP_DIR/ours/t" "$TAP_DIR/whole"
+}
+run_step "when its terminal goes, it ends with a whole file" hung_up
 
 # As fast as it goes, in a ring that is lapped: each frame is once in a file or in a gap.
 torrent()

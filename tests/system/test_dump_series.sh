@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_series.sh - dumpcap's rings, quotas, commands, another user: what becomes of the files of a series.
 . tests/tap/tap.sh
-plan 26
+plan 30
 
 bus=$(bus_name series)
 mkdir "$TAP_DIR/ours" "$TAP_DIR/theirs"
@@ -170,6 +170,35 @@ killed()
 }
 run_step "killed eight times while files change, and resumed: each frame once" killed -C 1
 run_step "with --atomic" killed -C 1 --atomic
+
+# Runs one after the other, with a state: names go on, whatever they are made of.
+names_go_on()
+{
+	local i
+
+	rm -f -- * ../state
+	for i in 1 2 3; do
+		ncp-dump -i "$bus" --from oldest -c 5000 -q -w x --resume ../state "$@"
+	done
+	ls
+	frame_check $(ls -v) | grep -x "frames=15000 first=0 last=14999 holes=0 duplicates=0 other=0"
+}
+run_step "--resume goes on behind the last name of -C" names_go_on -C 1
+run_step "of -G, where the time is the same" names_go_on -w x%Y -G 3600
+run_step "of -b" names_go_on -w x.pcapng -b packets:1200
+ring_goes_on()
+{
+	local i
+
+	rm -f -- * ../state
+	for i in 1 2 3; do
+		ncp-dump -i "$bus" --from oldest -c 5000 -q -w x.pcapng --resume ../state \
+			-b packets:1200 -b files:4
+	done
+	[ "$(ls | wc -l)" = 4 ]
+	frame_check $(ls -v) | grep "last=14999 holes=0 duplicates=0"
+}
+run_step "and the ring of -b files: is one over all runs" ring_goes_on
 
 # Two link types in one bus: tcpdump reads neither's frames in a file of both.
 split()

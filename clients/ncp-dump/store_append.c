@@ -75,12 +75,23 @@ static void room(const struct store *s, uint64_t *bytes, uint64_t *frames)
 					  0;
 }
 
+/* A file without a frame never is, even if its head alone is larger than it may be. */
 static bool is_full(const struct store *s)
 {
+	struct outfile_state st;
 	uint64_t bytes, frames;
 
 	room(s, &bytes, &frames);
-	return bytes == 0 || frames == 0;
+	outfile_state(s->file, &st);
+	return st.frames && (bytes == 0 || frames == 0);
+}
+
+/* As room(), and never none. */
+static void room_for_one(const struct store *s, uint64_t *bytes, uint64_t *frames)
+{
+	room(s, bytes, frames);
+	*bytes += *bytes == 0;
+	*frames += *frames == 0;
 }
 
 /* A full file is left before the next frame as tcpdump does it, or at once, as dumpcap does. */
@@ -118,7 +129,7 @@ static int span_head(struct store *s, const struct outfile_span *left, struct ou
 	uint64_t bytes, frames, seen;
 
 	*piece = *left;
-	room(s, &bytes, &frames);
+	room_for_one(s, &bytes, &frames);
 	/* Longer than a block can be: only where the ring has no waypoint left. */
 	if (left->len <= PCAPNG_BLOCK_MAX && left->len <= bytes &&
 	    left->next_seq - left->first_seq <= frames)
@@ -182,7 +193,7 @@ static int frames_make(struct store *s, const struct ncp_frame *f, int n, uint8_
 	uint8_t *p = start;
 	int k = 0;
 
-	room(s, &bytes, &frames);
+	room_for_one(s, &bytes, &frames);
 	/* A reserve holds the longest block; more than one only if they are shorter. */
 	for (; k < n && (uint64_t)(p - start) < bytes && (uint64_t)k < frames; k++) {
 		struct pcapng_frame b = { .data = f[k].data,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_rotate.sh - one file after the other, as tcpdump does it: no frame is missing, none twice.
 . tests/tap/tap.sh
-plan 31
+plan 32
 
 bus=$(bus_name rotate)
 mkdir "$TAP_DIR/ours" "$TAP_DIR/theirs"
@@ -93,6 +93,20 @@ filesize()
 	[ "$(ls "$TAP_DIR"/ours/y* | wc -l)" = 1 ]
 }
 run_step "-a filesize: ends with the frame that reaches it" filesize
+
+tiny()
+{
+	local how
+
+	for how in "" udp "--format pcap"; do
+		rm -f "$TAP_DIR"/ours/*
+		# shellcheck disable=SC2086
+		timeout 60 ncp-dump -i "$bus" --snapshot -q -c 20 -w "$TAP_DIR/ours/y" -C 1K $how
+		[ "$(ls "$TAP_DIR/ours" | wc -l)" = 20 ]
+		frame_check $(series "$TAP_DIR/ours/y") | grep "frames=20 first=0 last=19 holes=0"
+	done
+}
+run_step "each file has a frame, however small it is to be" tiny
 
 overwrites()
 {
@@ -204,6 +218,7 @@ torrent()
 	wait_for "ncp-dump -D | grep -q '$bus-fast '" 5
 	spawn dump ncp-dump -i "$bus-fast" -w "$TAP_DIR/ours/f" --json "$@"
 	reap dump 60
+	tail -n 3 "$TAP_DIR/dump.err"
 	[ "$status" = 0 ]
 	reap producer 5
 	json=$(tail -n 1 "$TAP_DIR/dump.err")
@@ -228,6 +243,7 @@ lossless()
 	wait_for "ncp-dump -D | grep -q '$bus-wait '" 5
 	spawn dump ncp-dump -i "$bus-wait" -w "$TAP_DIR/ours/f" --reliable "$@"
 	reap dump 60
+	tail -n 3 "$TAP_DIR/dump.err"
 	[ "$status" = 0 ]
 	reap producer 5
 	[ "$(frame_check $(series "$TAP_DIR/ours/f"))" = \

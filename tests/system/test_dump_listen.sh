@@ -186,8 +186,9 @@ deaf()
 	spawn server ncp-dump -i "$bus" -w tcp-listen:0
 	port_of server
 	exec 7<>/dev/tcp/127.0.0.1/"$port"
+	# In write(), whose number is 1 or, on arm64, 64.
 	child=$(wait_for "pgrep -P ${pid[server]}" 5; pgrep -P "${pid[server]}")
-	wait_for "grep -q '^State:.S' /proc/$child/status && [ \$(awk '{print \$1}' /proc/$child/syscall) = 1 ]" 20
+	wait_for "grep -q '^State:.S' /proc/$child/status && grep -Eq '^(1|64) ' /proc/$child/syscall" 20
 	stop server TERM 10
 	exec 7<&-
 	[ "$status" = 0 ]

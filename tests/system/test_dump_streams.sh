@@ -103,7 +103,8 @@ tshark_stands_in()
 	dump=$(command -v ncp-dump)
 	if [ -x /usr/sbin/tcpdump ]; then
 		# Found there for everybody: hidden from this one in a mount namespace of its own.
-		unshare -m bash -c "mount --bind /dev/null /usr/sbin/tcpdump
+		# shellcheck disable=SC2046 # an option, or none
+		unshare $([ "$(id -u)" = 0 ] || echo -Ur) -m bash -c "mount --bind /dev/null /usr/sbin/tcpdump
 			PATH=$TAP_DIR/bin $dump -i $bus -c 5 --decode" >"$TAP_DIR/out" 2>"$TAP_DIR/err"
 	else
 		PATH=$TAP_DIR/bin $dump -i "$bus" -c 5 --decode >"$TAP_DIR/out" 2>"$TAP_DIR/err"

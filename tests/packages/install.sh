@@ -17,6 +17,16 @@ bus=eth0
 
 in_root() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
 	DEBIAN_FRONTEND=noninteractive "$@"; }
+# Before the folder is removed, also when a step failed.
+leave()
+{
+	local exit_status=$?
+
+	umount -l "$root/proc" "$root/dev/shm" 2>/dev/null
+	return "$exit_status"
+}
+trap 'leave; tap_on_exit' EXIT
+
 # Words, not a function: a signal to what is spawned by them is the command's.
 alice=(chroot --userspec=alice:alice)
 as_alice() { "${alice[@]}" "$@"; }
@@ -141,4 +151,3 @@ run_step "all end in order" ends
 is "frames=$count first=0 last=$((count - 1)) holes=0 duplicates=0 other=0" \
 	"$(frame_check "$root/home/alice/all.pcapng")" \
 	"and the capture, over all that, has every frame"
-umount -l "$root/proc" "$root/dev/shm"

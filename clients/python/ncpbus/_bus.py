@@ -222,7 +222,7 @@ class Batch:
         else:
             self._records = list(_FRAME.iter_unpack(records[:n * _FRAME.size]))
             self.offset = array("Q", [row[2] - base for row in self._records])
-        self._lowest = int(min(self.position))
+        self._lowest = int(self.position.min() if self._numpy else min(self.position))
         self._incarnation = int(self._column("incarnation")[0])
 
     def _column(self, name: str) -> Any:

@@ -228,12 +228,13 @@ torrent()
 	[ "$(sed -E 's/.*"frames":([0-9]*),"filtered":0,.*"lost":([0-9]*),"bytes".*/\1 \2/' <<<"$json")" = \
 	"$(sed -E 's/frames=([0-9]*) .*gapped=([0-9]*)/\1 \2/; s/frames=([0-9]*) .*other=0$/\1 0/' "$TAP_DIR/check")" ]
 	[ "$(sed -E 's/.*"next_seq":([0-9]*),.*/\1/' <<<"$json")" = 1000000 ]
+	# What the ring holds at the end makes as many, whatever was lost before.
 	[ "$(series "$TAP_DIR/ours/f" | wc -l)" -gt 2 ]
 }
-run_step "at full speed each frame is once in a file, or in a gap" torrent -C 10
+run_step "at full speed each frame is once in a file, or in a gap" torrent -C 4
 run_step "in many small ones" torrent -C 1
-run_step "copied" torrent -C 10 -s 500
-run_step "with a state for --resume" torrent -C 10 --resume "$TAP_DIR/state"
+run_step "copied" torrent -C 2 -s 500
+run_step "with a state for --resume" torrent -C 4 --resume "$TAP_DIR/state"
 
 # The producer waits for it: then none may be missing at all.
 lossless()

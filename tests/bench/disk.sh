@@ -32,15 +32,16 @@ print(n * 1000 / ms, (j["usr_cpu"] + j["sys_cpu"]) / 100 * ms / 1000 / (n / 1e9)
 # disk takes is offered.
 from_ncp()
 {
-	local before
+	local before used
 
 	spawn producer ncp-producer "$1" -b "$bus" -m 256M --reliable --wait-clients 1
 	wait_for "ncp-stats -i $bus --once --json | grep -q state" 10
 	spawn dump ncp-dump -i "$bus" -w "$file" --json --reliable --sync none -a "duration:$seconds" "${@:2}"
 	before=$(now_ns)
 	# Of a zombie nobody can tell the time: it is looked at until then.
-	while grep -qs . "/proc/${pid[dump]}/task/"*/schedstat; do
-		cpu_ns dump >"$TAP_DIR/cpu" 2>/dev/null
+	while tap_runs "${pid[dump]}"; do
+		used=$(cpu_ns dump 2>/dev/null)
+		[ "${used:-0}" = 0 ] || echo "$used" >"$TAP_DIR/cpu"
 		sleep 0.05
 	done
 	elapsed_ns=$(($(now_ns) - before))
@@ -49,7 +50,7 @@ from_ncp()
 	read -r bytes lost < <(tail -n 1 "$TAP_DIR/dump.err" | python3 -c 'import json, sys
 s = json.load(sys.stdin); print(s["bytes"], s["lost"])')
 	rate=$(calc "$bytes * 1e9 / $elapsed_ns")
-	cpu=$(calc "$(tail -n 1 "$TAP_DIR/cpu") / $bytes")
+	cpu=$(calc "$(cat "$TAP_DIR/cpu") / $bytes")
 }
 
 # from_peer PROGRAM: COUNT frames through its own socket into the file; sets $cpu.

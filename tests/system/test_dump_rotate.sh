@@ -165,7 +165,7 @@ hangup()
 }
 asked()
 {
-	spawn producer ncp-producer "synth:count=100000,pps=100000" -b "$bus-asked" -m 16M --keep --wait-clients 1
+	spawn producer ncp-producer "synth:count=100000,pps=20000" -b "$bus-asked" -m 16M --keep --wait-clients 1
 	wait_for "ncp-dump -D | grep -q '$bus-asked '" 5
 	echo precious >"$TAP_DIR/ours/h1"
 	spawn dump setsid --wait ncp-dump -i "$bus-asked" -w "$TAP_DIR/ours/h" "$@"

@@ -317,6 +317,7 @@ static void pcap(void)
 	is_i64(-EMEDIUMTYPE, store_frames(&s, &f, 1), "pcap: a link type more is refused");
 	store_abandon(&s);
 	is_u64(1500, s.series.frames, "pcap: all before it is kept");
+	store_close(&s);
 	is_i64(-EMEDIUMTYPE, store_open(&s, &o, c, &ledger, NULL), "pcap: a bus that has two is, too");
 	store_abandon(&s);
 	store_close(&s);

@@ -305,7 +305,7 @@ class Segment:
             position = self._u64[at]                                            # W3
             self.testpoint("W3")
             seq, time_ns, check = self._u64[at + 1:at + 4]
-            if False or \
+            if check != check_word(self.identity["incarnation"], position, seq, time_ns) or \
                     position % 4 or position > head:                            # W4
                 continue
             fence()                                                             # W5

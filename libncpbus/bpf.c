@@ -558,8 +558,6 @@ uint32_t ncpi_bpf_run(const struct ncpi_bpf *b, const uint8_t *data, uint32_t ca
 				return 0;
 			a = (uint32_t)v;
 			break;
-		default: /* there is no other */
-			__builtin_unreachable();
 		}
 	}
 }

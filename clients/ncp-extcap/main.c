@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* main.c - ncp-extcap: busses as interfaces of Wireshark, tshark and whatever speaks extcap. */
 #include <errno.h>
+#include <fcntl.h>
 #include <ncpbus.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,20 @@ static void run_dump(char **words)
 	execvp(name, words);
 }
 
+/*
+ * The FIFO, or file, becomes standard output.  Opened here and not by ncp-dump, which may find something
+ * wrong and leave before: a reader in whose FIFO nobody ever was waits for ever.
+ */
+static int output_open(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+
+	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
 static int capture(const struct extcap_options *o)
 {
 	static char text[EXTCAP_TEXT];
@@ -122,6 +137,9 @@ static int capture(const struct extcap_options *o)
 
 	if (extcap_words(o, words, text) < 0)
 		return message_error(EXIT_USAGE, "filter", "too long", "leave one of the two out");
+	int r = output_open(o->fifo);
+	if (r < 0)
+		return message_error(EXIT_FAILED, o->fifo, ncp_strerror(r), NULL);
 	run_dump((char **)words);
 	return message_error(EXIT_FAILED, "ncp-dump", ncp_strerror(-errno),
 			     "install it beside ncp-extcap, or in PATH");

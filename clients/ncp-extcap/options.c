@@ -116,7 +116,7 @@ int extcap_words(const struct extcap_options *o, const char *words[EXTCAP_WORDS]
 	words[n++] = "-i";
 	words[n++] = o->bus;
 	words[n++] = "-w";
-	words[n++] = o->fifo;
+	words[n++] = "-"; /* what was opened as standard output */
 	words[n++] = "-q";
 	words[n++] = "--from";
 	words[n++] = o->from ? o->from : "latest";

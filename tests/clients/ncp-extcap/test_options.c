@@ -92,17 +92,17 @@ int main(void)
 	       "a filter without a capture");
 	is_i64(TASK_FILTER, o.task, "is to be checked");
 
-	is_str("ncp-dump -i eth0 -w /tmp/f -q --from latest",
+	is_str("ncp-dump -i eth0 -w - -q --from latest",
 	       words_of("--capture --extcap-interface ncp:eth0 --fifo /tmp/f"), "a plain capture");
-	is_str("ncp-dump -i a -w f -q --from -60s -s 96 -Q in -f udp",
+	is_str("ncp-dump -i a -w - -q --from -60s -s 96 -Q in -f udp",
 	       words_of("--capture --extcap-interface ncp:a --fifo f --from -60s --snaplen 96 "
 			"--direction in --extcap-capture-filter udp"),
 	       "one with every option");
-	is_str("ncp-dump -i a -w f -q --from latest -f (udp) and (ip)",
+	is_str("ncp-dump -i a -w - -q --from latest -f (udp) and (ip)",
 	       words_of("--capture --extcap-interface ncp:a --fifo f --filter ip "
 			"--extcap-capture-filter udp"),
 	       "both filters must match");
-	is_str("ncp-dump -i a -w f -q --from latest",
+	is_str("ncp-dump -i a -w - -q --from latest",
 	       words_of("--capture --extcap-interface ncp:a --fifo f --from '' --filter '' "
 			"--direction '' --snaplen 0"),
 	       "empty fields count for nothing");

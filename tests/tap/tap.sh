@@ -326,7 +326,8 @@ tap_clean_up()
 	while read -r ns; do
 		ip netns del "$ns"
 	done < <(ip netns list 2>/dev/null | grep -o "^ncp-[^ ]*-$TAP_ID")
-	rm -rf "${NCP_DIR:-/dev/shm}"/ncp.*-"$TAP_ID"{,+*}
+	# Also busses whose names a test made longer.
+	rm -rf "${NCP_DIR:-/dev/shm}"/ncp.*-"$TAP_ID"{,[-+]*}
 	[ -z "$TAP_DIR" ] || rm -rf "$TAP_DIR"
 }
 

@@ -37,7 +37,7 @@ multiarch = $(shell gcc -print-multiarch 2>/dev/null)
 # What a component links besides libncpbus and libc: names for pkg-config.
 pkgs_producer := libpcap libseccomp
 pkgs_ncp-dump := liburing libzstd liblz4
-pkgs_ncp-stats := libmicrohttpd
+pkgs_ncp-stats := libmicrohttpd ncursesw
 pkgs_pcap-shim := libpcap
 pkgs_tests    := libsodium libpcap
 

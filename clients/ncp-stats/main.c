@@ -13,6 +13,7 @@
 #include "options.h"
 #include "render.h"
 #include "screen.h"
+#include "terminal.h"
 #include "ticker.h"
 #include "util/json.h"
 #include "util/message.h"
@@ -87,8 +88,9 @@ static int list_error(int code, const char *dir)
 			     ncp_strerror(code), NULL);
 }
 
-/* Without -i: the only bus there is.  0 with its name in *only, or an exit status. */
-static int only_bus(const char *dir, struct ncp_bus_name *only)
+/* Without -i: the only bus there is.  0 with its name in *only, or an exit status.  Where several are
+ * as good as one, the name is empty then. */
+static int only_bus(const char *dir, struct ncp_bus_name *only, bool several)
 {
 	struct ncp_bus_name *names;
 	char all[MESSAGE_CAP / 2] = "";
@@ -98,8 +100,8 @@ static int only_bus(const char *dir, struct ncp_bus_name *only)
 		return list_error(n, dir);
 	if (n == 0)
 		return message_error(EXIT_NO_BUS, "no bus", NULL, "start ncp-producer");
-	if (n == 1) {
-		*only = names[0];
+	if (n == 1 || several) {
+		*only = n == 1 ? names[0] : (struct ncp_bus_name){ "" };
 		free(names);
 		return 0;
 	}
@@ -142,22 +144,6 @@ static int json_show(struct out *out)
 static int text_flush(FILE *f)
 {
 	return fflush(f) || ferror(f) ? out_error(errno ? -errno : -EIO) : 0;
-}
-
-static int screen_show(const struct snapshot *s)
-{
-	size_t len;
-	char *text;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		return out_error(-errno);
-	render_view(f, s);
-	if (fclose(f))
-		return out_error(-ENOMEM);
-	int r = screen_draw(text);
-	free(text);
-	return r < 0 ? out_error(r) : 0;
 }
 
 static int take_error(int code, const char *bus)
@@ -265,8 +251,6 @@ static int show(struct out *out, struct look *l, bool once, struct snapshot *s)
 		object_snapshot(&out->json, s, NULL);
 		return json_show(out);
 	}
-	if (out->on_screen)
-		return screen_show(s);
 	if (once)
 		render_view(out->f, s);
 	else
@@ -293,13 +277,11 @@ static int watch(const struct stats_options *o, struct out *out, struct look *l)
 		}
 		snapshot_free(&s);
 		s = fresh;
-		if (!out->on_screen)
-			note_changes(l, again, state, &s);
+		note_changes(l, again, state, &s);
 		state = s.info.state;
 		next += o->interval_ns;
 		while (!out->ticker.ended && !ticker_sleep(&out->ticker, next))
-			if (out->on_screen && !out->ticker.ended)
-				(void)screen_show(&s); /* another size, or back in front */
+			;
 		if (out->ticker.ended)
 			break;
 		/* Late, after a SIGSTOP for instance: no burst of looks to catch up. */
@@ -307,12 +289,6 @@ static int watch(const struct stats_options *o, struct out *out, struct look *l)
 		if (now > next + o->interval_ns)
 			next = now;
 		again = look_again(l, state);
-	}
-	if (out->on_screen) {
-		screen_end();
-		out->on_screen = false;
-		if (r == 0)
-			render_view(stdout, &s);
 	}
 	if (r == 0 && !out->as_json) {
 		render_summary(out->f, &s);
@@ -332,9 +308,11 @@ static int run(const struct stats_options *o, struct out *out)
 	if (o->list)
 		return do_list(o, out);
 	if (!l.bus) {
-		r = only_bus(o->dir, &only);
+		r = only_bus(o->dir, &only, out->on_screen);
 		if (r)
 			return r;
+		if (!*only.name)
+			return terminal_run(o, &out->ticker);
 		l.bus = only.name;
 	}
 	r = look_open(&l, why);
@@ -346,13 +324,11 @@ static int run(const struct stats_options *o, struct out *out)
 
 		r = show(out, &l, true, &s);
 		snapshot_free(&s);
-	} else {
-		if (out->on_screen)
-			screen_begin();
+	} else if (!out->on_screen) {
 		r = watch(o, out, &l);
 	}
 	look_close(&l);
-	return r;
+	return out->on_screen ? terminal_run(o, &out->ticker) : r;
 }
 
 int main(int argc, char **argv)

@@ -1,92 +1,163 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* screen.c - a text shown in place on a terminal.  Source of the sequences: ECMA-48, xterm's
- * ctlseqs for the second page (1049). */
+/* screen.c - ncurses, the only file that knows it. */
 #include "screen.h"
 
 #include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "util/file.h"
+/* Its macros convert signs where our warnings look. */
+#define NCURSES_NOMACROS
+#include <curses.h>
+#include <term.h>
 
-#define PAGE_ENTER "\033[?1049h\033[?25l"
-#define PAGE_LEAVE "\033[?25h\033[?1049l"
-#define HOME "\033[H"
-#define ERASE_LINE "\033[K"
-#define ERASE_BELOW "\033[J"
+#include "view.h"
+
+/* Of a terminal that does not wait for the bytes of a key: what follows an Esc comes with it. */
+#define ESCAPE_MS 25
+
+static SCREEN *screen;
+static bool utf8;
+static attr_t attribute[GRID_STYLES];
+static short pair[GRID_STYLES];
 
 bool screen_possible(void)
 {
 	const char *term = getenv("TERM");
+	int error;
 
-	return isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+	if (!isatty(STDOUT_FILENO) || !term || !*term || !strcmp(term, "dumb") ||
+	    setupterm(term, STDOUT_FILENO, &error) != OK)
+		return false;
+	bool possible = tigetstr("cup") && tigetstr("cup") != (char *)-1;
+	del_curterm(cur_term);
+	return possible;
 }
 
-/* That the terminal has gone shows at the next draw. */
-static void put(const char *sequence)
+static void styles_set(void)
 {
-	(void)!file_write_all(STDOUT_FILENO, sequence, strlen(sequence));
+	static const short colour[GRID_STYLES] = {
+		[GRID_GOOD] = COLOR_GREEN, [GRID_WARN] = COLOR_YELLOW, [GRID_BAD] = COLOR_RED,
+		[GRID_BAR] = COLOR_CYAN,
+	};
+	const char *no_color = getenv("NO_COLOR");
+
+	attribute[GRID_TITLE] = A_BOLD;
+	attribute[GRID_HEAD] = A_BOLD | A_UNDERLINE;
+	attribute[GRID_DIM] = A_DIM;
+	attribute[GRID_WARN] = A_BOLD;
+	attribute[GRID_BAD] = A_REVERSE;
+	if (!has_colors() || (no_color && *no_color) || start_color() == ERR)
+		return;
+	(void)use_default_colors();
+	for (short i = 0; i < GRID_STYLES; i++)
+		if (colour[i] && init_pair(i, colour[i], -1) == OK) {
+			pair[i] = i;
+			attribute[i] = i == GRID_BAD ? A_BOLD : A_NORMAL;
+		}
 }
 
-void screen_begin(void)
+int screen_begin(void)
 {
-	put(PAGE_ENTER HOME ERASE_BELOW);
+	if (screen) {
+		clearok(curscr, TRUE);
+		return 0; /* the next screen_show() takes it again */
+	}
+	setlocale(LC_CTYPE, "");
+	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	screen = newterm(NULL, stdout, stdin);
+	if (!screen)
+		return -ENOTTY;
+	cbreak();
+	noecho();
+	nonl();
+	set_escdelay(ESCAPE_MS);
+	keypad(stdscr, TRUE);
+	nodelay(stdscr, TRUE);
+	curs_set(0);
+	styles_set();
+	return 0;
 }
 
 void screen_end(void)
 {
-	put(PAGE_LEAVE);
+	if (screen && !isendwin())
+		endwin();
 }
 
-/* Bytes of line that fill cols columns at most; continuation bytes of UTF-8 take none. */
-static size_t fit(const char *line, size_t len, unsigned int cols)
-{
-	unsigned int used = 0;
-
-	for (size_t i = 0; i < len; i++)
-		if (((unsigned char)line[i] & 0xc0) != 0x80 && used++ == cols)
-			return i;
-	return len;
-}
-
-void screen_clip(FILE *f, const char *text, unsigned int rows, unsigned int cols)
-{
-	unsigned int n_lines = 0, row = 0;
-
-	for (const char *p = text; *p; p++)
-		n_lines += *p == '\n';
-	unsigned int shown = n_lines <= rows ? n_lines : rows - 1;
-	for (; row < shown; row++) {
-		size_t len = strcspn(text, "\n");
-
-		fprintf(f, "%.*s" ERASE_LINE "%s", (int)fit(text, len, cols), text,
-			row + 1 < rows ? "\r\n" : "");
-		text += len + 1;
-	}
-	if (shown < n_lines)
-		fprintf(f, "%u more lines" ERASE_LINE, n_lines - shown);
-}
-
-int screen_draw(const char *text)
+void screen_size(unsigned int *rows, unsigned int *cols)
 {
 	struct winsize size;
-	size_t len;
-	char *page;
-	int r;
 
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_row || !size.ws_col)
-		size = (struct winsize){ .ws_row = 24, .ws_col = 80 };
-	FILE *f = open_memstream(&page, &len);
-	if (!f)
-		return -errno;
-	fputs(HOME, f);
-	screen_clip(f, text, size.ws_row, size.ws_col);
-	fputs(ERASE_BELOW, f);
-	if (fclose(f))
-		return -ENOMEM;
-	r = file_write_all(STDOUT_FILENO, page, len);
-	free(page);
-	return r;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col &&
+	    !is_term_resized(size.ws_row, size.ws_col)) {
+		*rows = size.ws_row;
+		*cols = size.ws_col;
+		return;
+	}
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col)
+		resizeterm(size.ws_row, size.ws_col);
+	*rows = (unsigned int)getmaxy(stdscr);
+	*cols = (unsigned int)getmaxx(stdscr);
+}
+
+void screen_show(const struct grid *g)
+{
+	static const char *const bar[GRID_FULL + 1] = {
+		" ", "\u2581", "\u2582", "\u2583", "\u2584", "\u2585", "\u2586", "\u2587", "\u2588",
+	};
+
+	for (unsigned int row = 0; row < g->rows; row++)
+		for (unsigned int col = 0; col < g->cols; col++) {
+			const struct grid_cell *c = &g->cell[(size_t)row * g->cols + col];
+
+			attr_set(attribute[c->style], pair[c->style], NULL);
+			if (c->glyph >= GRID_LEVEL && utf8)
+				mvaddstr((int)row, (int)col, bar[c->glyph - GRID_LEVEL]);
+			else
+				mvaddch((int)row, (int)col, (chtype)grid_ascii(c->glyph));
+		}
+	refresh();
+}
+
+void screen_redraw(void)
+{
+	clearok(curscr, TRUE);
+}
+
+int screen_key(void)
+{
+	int key = getch();
+
+	switch (key) {
+	case ERR:
+		return -1;
+	case KEY_UP:
+		return VIEW_KEY_UP;
+	case KEY_DOWN:
+		return VIEW_KEY_DOWN;
+	case KEY_LEFT:
+		return VIEW_KEY_LEFT;
+	case KEY_RIGHT:
+		return VIEW_KEY_RIGHT;
+	case KEY_PPAGE:
+		return VIEW_KEY_PAGE_UP;
+	case KEY_NPAGE:
+		return VIEW_KEY_PAGE_DOWN;
+	case KEY_BACKSPACE:
+	case '\b':
+	case 127:
+		return VIEW_KEY_ERASE;
+	case KEY_ENTER:
+	case '\r':
+	case '\n':
+		return VIEW_KEY_ENTER;
+	default:
+		return key < 256 ? key : VIEW_KEY_OTHER;
+	}
 }

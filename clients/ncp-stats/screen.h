@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* screen.h - a text shown in place on a terminal, which is given back as it was. */
+/* screen.h - a page of cells on a terminal, its keys; the terminal is given back as it was. */
 #ifndef SCREEN_H
 #define SCREEN_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
 
-/* screen_possible - is stdout a terminal that knows ANSI sequences? */
+#include "grid.h"
+
+/* screen_possible - is stdout a terminal whose cursor can be moved, as TERM tells? */
 bool screen_possible(void);
 
-/* screen_begin, screen_end - take the terminal's second page and hide the cursor; give both back.
- * Between them nothing else may be printed. */
-void screen_begin(void);
+/* screen_begin, screen_end - take the terminal's second page, and its keys if stdin is a terminal;
+ * give back both.  May be repeated.  Between them nothing else may be printed.  0, -ENOTTY. */
+int screen_begin(void) __attribute__((warn_unused_result));
 void screen_end(void);
 
-/* screen_draw - show a text of lines in place of the one before, clipped to the terminal's size as
- * it is now.  Returns 0 or -errno of the write. */
-int screen_draw(const char *text);
+/* screen_size - of the terminal as it is now, each at least 1. */
+void screen_size(unsigned int *rows, unsigned int *cols);
 
-/*
- * screen_clip - the text as it fits on a page.
- *
- *   rows, cols  of the page, at least 1; the last row is left free when lines had to go, for a
- *               line that says how many
- *
- * Each line ends in "erase to the end of the line" and CR LF.  Characters count as one column each.
- */
-void screen_clip(FILE *f, const char *text, unsigned int rows, unsigned int cols);
+/* screen_show - show a page in place of the one before.  In colour where the terminal has it and
+ * NO_COLOR is not set. */
+void screen_show(const struct grid *g);
+
+/* screen_redraw - the next page is sent whole, not only what has changed. */
+void screen_redraw(void);
+
+/* screen_key - the next key as in view.h, SCREEN_REDRAW, or -1: none was pressed. */
+#define SCREEN_REDRAW ('L' & 31)
+int screen_key(void);
 
 #endif

@@ -18,7 +18,7 @@ static void pause_here(void)
 {
 	screen_end();
 	raise(SIGSTOP);
-	screen_begin();
+	(void)!screen_begin(); /* it was possible before */
 }
 
 int ticker_open(struct ticker *t, bool on_screen)
@@ -26,6 +26,7 @@ int ticker_open(struct ticker *t, bool on_screen)
 	sigset_t set;
 
 	t->ended = false;
+	t->keys = -1;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -33,6 +34,7 @@ int ticker_open(struct ticker *t, bool on_screen)
 	if (on_screen) {
 		sigaddset(&set, SIGWINCH);
 		sigaddset(&set, SIGTSTP);
+		sigaddset(&set, SIGQUIT);
 	}
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
@@ -42,15 +44,18 @@ int ticker_open(struct ticker *t, bool on_screen)
 
 bool ticker_sleep(struct ticker *t, uint64_t until_ns)
 {
-	struct pollfd p = { .fd = t->signals, .events = POLLIN };
+	struct pollfd p[2] = { { .fd = t->signals, .events = POLLIN },
+			       { .fd = t->keys, .events = POLLIN } };
 	struct signalfd_siginfo info;
 	uint64_t now = look_now(CLOCK_MONOTONIC);
 	uint64_t left = until_ns > now ? until_ns - now : 0;
 	const struct timespec for_ns = { .tv_sec = (time_t)(left / SECOND),
 					 .tv_nsec = (long)(left % SECOND) };
 
-	if (ppoll(&p, 1, &for_ns, NULL) <= 0)
+	if (ppoll(p, 2, &for_ns, NULL) <= 0)
 		return true;
+	if (p[1].revents & (POLLHUP | POLLERR | POLLNVAL))
+		t->ended = true;
 	while (read(t->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGTSTP)
 			pause_here();

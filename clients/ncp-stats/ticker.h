@@ -8,17 +8,19 @@
 
 struct ticker {
 	int signals; /* signalfd */
-	bool ended;  /* SIGINT, SIGTERM or SIGHUP came */
+	int keys;    /* a terminal to wait for, too; -1: none */
+	bool ended;  /* SIGINT, SIGTERM, SIGHUP or SIGQUIT came, or the terminal has gone */
 };
 
-/* ticker_open - from now on signals come here; on_screen: those of a terminal's page, too. 0, -errno */
+/* ticker_open - from now on signals come here; on_screen: those of a terminal's page, too.  Keys are
+ * the caller's to set.  0, -errno */
 int ticker_open(struct ticker *t, bool on_screen) __attribute__((warn_unused_result));
 
 /*
  * ticker_sleep - sleep until a moment of CLOCK_MONOTONIC.
  *
- * True: it came.  False: a signal did, look again: it may be the end, another size of the terminal, or
- * the return from a SIGTSTP, for which the page was given back and taken again.
+ * True: it came.  False: a signal or a key did, look again: it may be the end, another size of the
+ * terminal, or the return from a SIGTSTP, for which the page was given back and taken again.
  */
 bool ticker_sleep(struct ticker *t, uint64_t until_ns);
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_layering.sh - each component includes only what the arrows of doc/style.md allow.
 . tests/tap/tap.sh
-plan 35
+plan 37
 
 # violations TREE: a line for each #include that breaks a rule.
 violations()
@@ -41,6 +41,9 @@ violations()
 			else if (name ~ /^microhttpd/ && own != "tests" &&
 				 file != "clients/ncp-stats/serve.c")
 				bad("libmicrohttpd outside serve.c")
+			else if (name ~ /^(n?curses|term)\.h$|^ncursesw?\// && own != "tests" &&
+				 file != "clients/ncp-stats/screen.c")
+				bad("ncurses outside screen.c")
 			else if (name ~ /^sodium/ && own != "tests")
 				bad("libsodium outside the tests")
 			else if (!quoted && name !~ /^ncpbus\.h$/)
@@ -109,6 +112,8 @@ allowed clients/ncp-dump/out_uring.c <liburing.h>
 refused clients/ncp-dump/main.c  <zstd.h>
 refused clients/ncp-dump/main.c  <lz4frame.h>
 refused clients/ncp-stats/main.c <microhttpd.h>
+refused clients/ncp-stats/view.c <curses.h>
+allowed clients/ncp-stats/screen.c <curses.h>
 allowed clients/ncp-dump/coder_lz4.c <lz4frame.h>
 refused clients/ncp-x/main.c     <sodium.h>
 refused clients/ncp-x/main.c     HEADER

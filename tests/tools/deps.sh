@@ -28,6 +28,7 @@ libpcap-dev    has_pc libpcap
 libsodium-dev  has_pc libsodium
 libseccomp-dev has_pc libseccomp
 libmicrohttpd-dev has_pc libmicrohttpd
+libncurses-dev has_pc ncursesw
 zstd           has_cmds zstd
 lz4            has_cmds lz4
 perl           has_cmds prove
@@ -45,6 +46,7 @@ iproute2       has_cmds ip
 procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter
 mandoc         has_cmds mandoc
+tmux           has_cmds tmux
 zsh            has_cmds zsh
 fish           has_cmds fish
 mount          has_cmds mount umount losetup

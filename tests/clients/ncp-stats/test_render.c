@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* test_render.c - snapshots as text and as JSON; a page that fits its terminal. */
+/* test_render.c - snapshots as text and as JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clients/ncp-stats/object.h"
 #include "clients/ncp-stats/render.h"
-#include "clients/ncp-stats/screen.h"
 #include "tap/tap.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -213,39 +212,12 @@ static void test_json(void)
 	json_close(&j);
 }
 
-static void clip(const char *what, unsigned int rows, unsigned int cols)
-{
-	FILE *f = fmemopen(text, sizeof(text), "w");
-
-	if (!f)
-		bail("fmemopen");
-	screen_clip(f, what, rows, cols);
-	fclose(f);
-}
-
-static void test_page(void)
-{
-	clip("one\ntwo\n", 24, 80);
-	is_str("one\033[K\r\ntwo\033[K\r\n", text, "a text that fits is shown whole");
-	clip("one\ntwo\n", 2, 80);
-	is_str("one\033[K\r\ntwo\033[K", text, "the last row does not scroll");
-	clip("one\ntwo\nthree\n", 2, 80);
-	is_str("one\033[K\r\n2 more lines\033[K", text, "what does not fit is counted");
-	clip("abcdef\n", 24, 3);
-	is_str("abc\033[K\r\n", text, "a line is cut at the edge");
-	clip("\xc3\xa4\xc3\xb6\xc3\xbc\n", 24, 2);
-	is_str("\xc3\xa4\xc3\xb6\033[K\r\n", text, "between characters, not within");
-	clip("one\ntwo\n", 1, 80);
-	is_str("2 more lines\033[K", text, "a page of one row");
-}
-
 int main(void)
 {
 	setenv("TZ", "UTC", 1);
-	plan(24 + 16 + 15 + 6);
+	plan(24 + 16 + 15);
 	test_numbers();
 	test_text();
 	test_json();
-	test_page();
 	return tap_done();
 }

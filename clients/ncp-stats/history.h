@@ -7,7 +7,12 @@
 
 #define HISTORY_SLOTS 512u
 
-enum history_what { HISTORY_FRAMES, HISTORY_BITS, HISTORY_DROPS, HISTORY_WHATS };
+enum history_what {
+	HISTORY_FRAMES,
+	HISTORY_BITS,
+	HISTORY_DROPS,
+	HISTORY_WHATS
+};
 
 /* What passed in a second, as far as it was watched. */
 struct history_slot {

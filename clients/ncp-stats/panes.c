@@ -38,10 +38,10 @@ static bool matches(const struct view *v, const char *text)
 
 static const char *note_of(const struct snapshot_client *k)
 {
-	return k->elsewhere		? "old bus"
-	       : k->peer.reliable == 1	? "reliable"
-	       : k->peer.reliable == 2	? "evicted"
-					: "";
+	return k->elsewhere	       ? "old bus"
+	       : k->peer.reliable == 1 ? "reliable"
+	       : k->peer.reliable == 2 ? "evicted"
+				       : "";
 }
 
 /* --- clients -------------------------------------------------------------------------------- */
@@ -107,8 +107,9 @@ static void draw_client(struct panes *p, unsigned int row, const struct snapshot
 	col = grid_put(p->g, row, col, k->peer.lost ? GRID_BAD : style, " %8s",
 		       render_count(a, k->peer.lost));
 	if (p->g->cols >= COLS_WIDE)
-		col = grid_put(p->g, row, col, style, " %14s %14s %9s", render_count(a, k->peer.frames),
-			       render_count(b, k->peer.filtered), render_bytes(c, k->lag_bytes));
+		col = grid_put(p->g, row, col, style, " %14s %14s %9s",
+			       render_count(a, k->peer.frames), render_count(b, k->peer.filtered),
+			       render_bytes(c, k->lag_bytes));
 	grid_put(p->g, row, col + 1, style, "%s", note_of(k));
 }
 
@@ -120,7 +121,8 @@ static void draw_clients(struct panes *p, unsigned int row, uint32_t n)
 	unsigned int col = grid_put(p->g, row, 0, GRID_HEAD, "%-16s %-8s %7s %9s %8s %8s %8s", name,
 				    "USER", "PID", "BEHIND", "", "OVERRUN", "LOST");
 	if (p->g->cols >= COLS_WIDE)
-		grid_put(p->g, row, col, GRID_HEAD, " %14s %14s %9s", "FRAMES", "FILTERED", "BYTES");
+		grid_put(p->g, row, col, GRID_HEAD, " %14s %14s %9s", "FRAMES", "FILTERED",
+			 "BYTES");
 	for (uint32_t i = 0; i < n; i++)
 		draw_client(p, row + 1 + i, p->client[p->skip + i]);
 }
@@ -136,8 +138,8 @@ static void draw_source(struct panes *p, unsigned int row, const char *name, uin
 	unsigned int col = grid_put(p->g, row, 0, GRID_PLAIN, "%-16.16s %14s %14s", name,
 				    render_count(a, published), render_count(b, received));
 
-	col = grid_put(p->g, row, col, drops && drops != NCP_UNKNOWN ? GRID_WARN : GRID_PLAIN, " %10s",
-		       render_count(c, drops));
+	col = grid_put(p->g, row, col, drops && drops != NCP_UNKNOWN ? GRID_WARN : GRID_PLAIN,
+		       " %10s", render_count(c, drops));
 	col = grid_put(p->g, row, col, GRID_PLAIN, " %5.1f%% ", 100 * share);
 	if (p->g->cols > col)
 		grid_share(p->g, row, col, p->g->cols - col < 40 ? p->g->cols - col : 40, GRID_BAR,
@@ -149,8 +151,8 @@ static void draw_sources(struct panes *p, unsigned int row, uint32_t n)
 {
 	const struct snapshot *s = p->d->s;
 
-	grid_put(p->g, row, 0, GRID_HEAD, "%-16s %14s %14s %10s %6s", "SOURCES", "PUBLISHED", "RECEIVED",
-		 "DROPS", "SHARE");
+	grid_put(p->g, row, 0, GRID_HEAD, "%-16s %14s %14s %10s %6s", "SOURCES", "PUBLISHED",
+		 "RECEIVED", "DROPS", "SHARE");
 	for (uint32_t at = p->skip; at < p->skip + n; at++) {
 		char name[32];
 
@@ -216,7 +218,8 @@ static void put_weight(struct panes *p, unsigned int row, unsigned int end, uint
 		       uint64_t bytes, bool with_bits)
 {
 	const struct traffic_count *all = &p->d->traffic->all;
-	uint64_t part = p->v->by_frames ? frames : bytes, whole = p->v->by_frames ? all->frames : all->bytes;
+	uint64_t part = p->v->by_frames ? frames : bytes,
+		 whole = p->v->by_frames ? all->frames : all->bytes;
 	char a[RENDER_CAP], b[RENDER_CAP];
 	unsigned int need = with_bits ? 21 : 13;
 
@@ -298,7 +301,8 @@ static void draw_traffic(struct panes *p, unsigned int row, uint32_t n)
 		if (i < p->n_talkers) {
 			grid_put(p->g, row, talkers, GRID_PLAIN, "%s",
 				 traffic_talker_text(text, p->talker[i]));
-			put_weight(p, row, end + 1, p->talker[i]->frames, p->talker[i]->bytes, false);
+			put_weight(p, row, end + 1, p->talker[i]->frames, p->talker[i]->bytes,
+				   false);
 		}
 	}
 }

@@ -42,7 +42,9 @@ bool screen_possible(void)
 static void styles_set(void)
 {
 	static const short colour[GRID_STYLES] = {
-		[GRID_GOOD] = COLOR_GREEN, [GRID_WARN] = COLOR_YELLOW, [GRID_BAD] = COLOR_RED,
+		[GRID_GOOD] = COLOR_GREEN,
+		[GRID_WARN] = COLOR_YELLOW,
+		[GRID_BAD] = COLOR_RED,
 		[GRID_BAR] = COLOR_CYAN,
 	};
 	const char *no_color = getenv("NO_COLOR");
@@ -95,12 +97,7 @@ void screen_size(unsigned int *rows, unsigned int *cols)
 	struct winsize size;
 
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col &&
-	    !is_term_resized(size.ws_row, size.ws_col)) {
-		*rows = size.ws_row;
-		*cols = size.ws_col;
-		return;
-	}
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col)
+	    is_term_resized(size.ws_row, size.ws_col))
 		resizeterm(size.ws_row, size.ws_col);
 	*rows = (unsigned int)getmaxy(stdscr);
 	*cols = (unsigned int)getmaxx(stdscr);

@@ -66,11 +66,14 @@ static int take(struct terminal *t)
 static int draw(struct terminal *t)
 {
 	const struct fleet_bus *b = t->fleet.bus[t->view.bus_idx];
+	/* None: all have gone since it was asked for them; others may come. */
 	const struct view_data d = {
-		.bus = b->name.name,
-		.why = b->attached ? NULL : b->why,
-		.s = b->attached ? &b->snapshot : NULL,
-		.traffic = b->sample ? &b->sample->last : NULL,
+		.bus = b ? b->name.name : "no bus",
+		.why = !b	     ? "start ncp-producer"
+		       : b->attached ? NULL
+				     : b->why,
+		.s = b && b->attached ? &b->snapshot : NULL,
+		.traffic = b && b->sample ? &b->sample->last : NULL,
 		.history = t->history[t->view.bus_idx],
 		.user = user_name,
 	};

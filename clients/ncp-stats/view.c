@@ -157,8 +157,8 @@ static void put_title(struct grid *g, const struct view *v, const struct view_da
 	}
 	size_t len = v->paused ? strlen(" PAUSED ") : strlen(text);
 	if (g->cols > len)
-		grid_put(g, 0, g->cols - (unsigned int)len,
-			 v->paused ? GRID_WARN : GRID_PLAIN, "%s", v->paused ? " PAUSED " : text);
+		grid_put(g, 0, g->cols - (unsigned int)len, v->paused ? GRID_WARN : GRID_PLAIN,
+			 "%s", v->paused ? " PAUSED " : text);
 }
 
 static void put_counters(struct grid *g, const struct snapshot *s)
@@ -185,8 +185,9 @@ static void put_counters(struct grid *g, const struct snapshot *s)
 	grid_put(g, 2, col + 2, GRID_PLAIN, "truncated %s", render_count(a, i->truncated));
 
 	uint64_t used = i->head > i->tail ? i->head - i->tail : 0;
-	col = grid_put(g, 3, 0, GRID_PLAIN, "ring %s, %s used, holds %s", render_bytes(a, i->ring_size),
-		       render_bytes(b, used), render_duration(c, s->depth_ns));
+	col = grid_put(g, 3, 0, GRID_PLAIN, "ring %s, %s used, holds %s",
+		       render_bytes(a, i->ring_size), render_bytes(b, used),
+		       render_duration(c, s->depth_ns));
 	if (i->next_seq > i->oldest_seq)
 		grid_put(g, 3, col, GRID_PLAIN, ": frames %s to %s", render_count(a, i->oldest_seq),
 			 render_count(b, i->next_seq - 1));
@@ -233,7 +234,8 @@ static void put_rate(struct grid *g, unsigned int row, const char *name, const s
 	unsigned int col = grid_put(g, row, 0, style, "%-11s", name);
 
 	for (int i = 0; i < 3; i++)
-		col = grid_put(g, row, col, style, " %10s", d->s->has_rates ? render_si(a, x[i]) : "-");
+		col = grid_put(g, row, col, style, " %10s",
+			       d->s->has_rates ? render_si(a, x[i]) : "-");
 	put_spark(g, row, d->history, what);
 }
 
@@ -250,7 +252,8 @@ static void put_rates(struct grid *g, const struct view_data *d)
 		 render_duration(a, (SPARK_S + cols - 1) / cols * cols * SECOND));
 	put_rate(g, 5, "frames", d, HISTORY_FRAMES,
 		 (const double[]){ now->frames, mean->frames, peak->frames });
-	put_rate(g, 6, "bits", d, HISTORY_BITS, (const double[]){ now->bits, mean->bits, peak->bits });
+	put_rate(g, 6, "bits", d, HISTORY_BITS,
+		 (const double[]){ now->bits, mean->bits, peak->bits });
 	put_rate(g, 7, "drops", d, HISTORY_DROPS,
 		 (const double[]){ now->kernel_drops, mean->kernel_drops, peak->kernel_drops });
 }
@@ -267,7 +270,8 @@ static void put_foot(struct grid *g, const struct view *v)
 	unsigned int row = g->rows - 1, col = 0;
 
 	if (v->editing) {
-		grid_put(g, row, 0, GRID_TITLE, "filter: %s_  Enter: keep it, Esc: none", v->filter);
+		grid_put(g, row, 0, GRID_TITLE, "filter: %s_  Enter: keep it, Esc: none",
+			 v->filter);
 		return;
 	}
 	if (*v->filter)

@@ -25,10 +25,23 @@ enum view_key {
 	VIEW_KEY_OTHER,
 };
 
-enum view_pane { PANE_ALL, PANE_SOURCES, PANE_CLIENTS, PANE_TRAFFIC, PANE_FLOWS, PANES };
+enum view_pane {
+	PANE_ALL,
+	PANE_SOURCES,
+	PANE_CLIENTS,
+	PANE_TRAFFIC,
+	PANE_FLOWS,
+	PANES
+};
 
 /* How clients are ordered; whatever is equal, by name and pid. */
-enum view_order { ORDER_NAME, ORDER_BEHIND, ORDER_LOST, ORDER_FRAMES, ORDERS };
+enum view_order {
+	ORDER_NAME,
+	ORDER_BEHIND,
+	ORDER_LOST,
+	ORDER_FRAMES,
+	ORDERS
+};
 
 /* All zero at the start. */
 struct view {
@@ -45,8 +58,8 @@ struct view {
 /* What there is to show of a bus. */
 struct view_data {
 	const char *bus;
-	const char *why;	      /* it cannot be attached: the reason, else NULL */
-	const struct snapshot *s;     /* NULL with why */
+	const char *why;	       /* it cannot be attached: the reason, else NULL */
+	const struct snapshot *s;      /* NULL with why */
 	const struct traffic *traffic; /* NULL: frames are not looked at */
 	const struct history *history; /* NULL: none yet */
 	/* A user's name; valid until the next call. */

@@ -58,15 +58,16 @@ static enum grid_style style_of(const char *text)
 {
 	unsigned int at = row_of(text);
 
-	return at < g.rows ? g.cell[(size_t)at * g.cols +
-				    (size_t)(strstr(row(at), text) - row(at))].style
+	return at < g.rows ? g.cell[(size_t)at * g.cols + (size_t)(strstr(row(at), text) - row(at))]
+				     .style
 			   : GRID_STYLES;
 }
 
 static void flow_add(uint8_t to, uint32_t n, uint32_t len)
 {
-	uint8_t f[42] = { [12] = 8, [14] = 0x45, [23] = 17, [26] = 10, [29] = 1, [30] = 10, [34] = 1,
-			  [36] = 2 };
+	uint8_t f[42] = {
+		[12] = 8, [14] = 0x45, [23] = 17, [26] = 10, [29] = 1, [30] = 10, [34] = 1, [36] = 2
+	};
 
 	f[33] = to;
 	while (n--)
@@ -75,7 +76,8 @@ static void flow_add(uint8_t to, uint32_t n, uint32_t len)
 
 static void make(void)
 {
-	static const char *const names[N_CLIENTS] = { "dump", "extcap", "ids", "evil\033[2J", "old" };
+	static const char *const names[N_CLIENTS] = { "dump", "extcap", "ids", "evil\033[2J",
+						      "old" };
 
 	v = (struct view){ .n_busses = 1 };
 	s = (struct snapshot){ .at_ns = 1767225600 * SECOND, .mono_ns = 100 * SECOND };
@@ -126,8 +128,9 @@ static void make(void)
 
 static void draw(unsigned int rows, unsigned int cols)
 {
-	const struct view_data d = { .bus = "eth0", .s = &s, .traffic = &traffic,
-				     .history = &history, .user = user };
+	const struct view_data d = {
+		.bus = "eth0", .s = &s, .traffic = &traffic, .history = &history, .user = user
+	};
 
 	if (grid_clear(&g, rows, cols) < 0)
 		bail("no memory");
@@ -221,8 +224,8 @@ static void test_page(void)
 	history_add(&history, &s);
 	s.now.kernel_drops = 3;
 	draw(24, 80);
-	is_str("frames           2.50k          0          0                      #            =", row(5),
-	       "bars where there were rates");
+	is_str("frames           2.50k          0          0                      #            =",
+	       row(5), "bars where there were rates");
 	is_u64(GRID_BAD, style_of("kernel drops"), "drops of now are bad");
 	draw(60, 200);
 	ok(shown("worker 0                  22500          22509          0  75.0% ######"),
@@ -261,7 +264,8 @@ static void test_keys(void)
 	ok(shown("FLOWS 0"), "and no flow");
 	view_key(&v, VIEW_KEY_ENTER);
 	keys("s");
-	ok(!strcmp(v.filter, "Ali") && v.order == ORDER_NAME, "Enter keeps it, keys are keys again");
+	ok(!strcmp(v.filter, "Ali") && v.order == ORDER_NAME,
+	   "Enter keeps it, keys are keys again");
 	view_key(&v, VIEW_KEY_ESCAPE);
 	keys("/10.0.0.2:");
 	draw(60, 200);
@@ -277,7 +281,8 @@ static void test_keys(void)
 		view_key(&v, VIEW_KEY_DOWN);
 	draw(12, 80);
 	is_u64(3, v.scroll, "a single table ends at its end");
-	ok(!shown("SOURCES") && row_of("extcap ") == g.rows && shown("ids"), "and its rest is shown");
+	ok(!shown("SOURCES") && row_of("extcap ") == g.rows && shown("ids"),
+	   "and its rest is shown");
 	view_key(&v, VIEW_KEY_PAGE_UP);
 	is_u64(0, v.scroll, "back");
 	view_key(&v, VIEW_KEY_ESCAPE);
@@ -317,24 +322,48 @@ static void test_random(void)
 	make();
 	v.n_busses = 2;
 	for (int i = 0; i < 3000 && good; i++) {
-		static const int pressed[] = { 'h', 'p', 's', 't', '/', 'x', '1', '\t', 'b', 'B', 'j', 'k',
-					       VIEW_KEY_ESCAPE, VIEW_KEY_PAGE_DOWN, VIEW_KEY_UP,
-					       VIEW_KEY_ERASE, VIEW_KEY_ENTER, VIEW_KEY_OTHER };
-		uint64_t *const at[] = { &s.info.next_seq, &s.info.oldest_seq, &s.info.head, &s.info.tail,
-					 &s.info.created_ns, &s.depth_ns, &s.at_ns, &client[2].lag_frames,
-					 &client[2].overrun_ns, &interface[0].published,
-					 &traffic.published, &traffic.span_ns };
+		static const int pressed[] = { 'h',
+					       'p',
+					       's',
+					       't',
+					       '/',
+					       'x',
+					       '1',
+					       '\t',
+					       'b',
+					       'B',
+					       'j',
+					       'k',
+					       VIEW_KEY_ESCAPE,
+					       VIEW_KEY_PAGE_DOWN,
+					       VIEW_KEY_UP,
+					       VIEW_KEY_ERASE,
+					       VIEW_KEY_ENTER,
+					       VIEW_KEY_OTHER };
+		uint64_t *const at[] = { &s.info.next_seq,
+					 &s.info.oldest_seq,
+					 &s.info.head,
+					 &s.info.tail,
+					 &s.info.created_ns,
+					 &s.depth_ns,
+					 &s.at_ns,
+					 &client[2].lag_frames,
+					 &client[2].overrun_ns,
+					 &interface[0].published,
+					 &traffic.published,
+					 &traffic.span_ns };
 
 		view_key(&v, pressed[tap_rng_u64(&rng) % (sizeof(pressed) / sizeof(*pressed))]);
-		*at[tap_rng_u64(&rng) % (sizeof(at) / sizeof(*at))] =
-			tap_rng_u64(&rng) >> tap_rng_u64(&rng) % 64;
+		*at[tap_rng_u64(&rng) % (sizeof(at) / sizeof(*at))] = tap_rng_u64(&rng) >>
+								      tap_rng_u64(&rng) % 64;
 		s.info.state = (uint32_t)(tap_rng_u64(&rng) % 9);
 		s.has_rates = tap_rng_u64(&rng) % 2;
 		s.now.frames = (double)tap_rng_u64(&rng);
 		s.mono_ns += tap_rng_u64(&rng) % (3 * SECOND);
 		s.interval_ns = tap_rng_u64(&rng) % (900 * SECOND);
 		history_add(&history, &s);
-		draw(1 + (unsigned int)(tap_rng_u64(&rng) % 70), 1 + (unsigned int)(tap_rng_u64(&rng) % 700));
+		draw(1 + (unsigned int)(tap_rng_u64(&rng) % 70),
+		     1 + (unsigned int)(tap_rng_u64(&rng) % 700));
 		for (size_t c = 0; c < (size_t)g.rows * g.cols; c++)
 			good &= g.cell[c].style < GRID_STYLES &&
 				((g.cell[c].glyph >= ' ' && g.cell[c].glyph <= '~') ||

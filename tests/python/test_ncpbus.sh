@@ -37,17 +37,19 @@ publishes()
 	"$python" - "$TAP_DIR/names.pcap" <<-'PY'
 		import sys
 		from scapy.all import DNS, DNSQR, Ether, IP, IPv6, TCP, UDP, wrpcap
+		# Both ends are named: for one that is not, scapy asks the network.
+		ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 		frames = []
 		for i in range(400):
 		    src = f"10.0.{i % 7}.{i % 3}"
 		    if i % 4 == 0:
-		        frames.append(Ether() / IP(src=src, dst="10.9.9.9") / UDP(sport=5000 + i, dport=53) /
+		        frames.append(ether / IP(src=src, dst="10.9.9.9") / UDP(sport=5000 + i, dport=53) /
 		                      DNS(rd=1, qd=DNSQR(qname=f"host{i}.example")))
 		    elif i % 4 == 1:
-		        frames.append(Ether() / IPv6(src=f"fd00::{i % 5}", dst="fd00::53") /
+		        frames.append(ether / IPv6(src=f"fd00::{i % 5}", dst="fd00::53") /
 		                      UDP(dport=53) / DNS(rd=1, qd=DNSQR(qname=f"six{i}.example")))
 		    else:
-		        frames.append(Ether() / IP(src=src, dst="10.1.1.1") / TCP() / (b"x" * (i * 11 % 900)))
+		        frames.append(ether / IP(src=src, dst="10.1.1.1") / TCP() / (b"x" * (i * 11 % 900)))
 		wrpcap(sys.argv[1], frames)
 	PY
 	spawn producer ncp-producer "file:$TAP_DIR/names.pcap" -b "$bus" -m 8M --keep

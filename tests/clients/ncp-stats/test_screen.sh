@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_screen.sh - ncp-stats on a terminal: what it shows, its keys, other sizes, how it ends.
 . tests/tap/tap.sh
-plan 21
+plan 22
 
 export LC_ALL=C.UTF-8
 busses=$TAP_DIR/busses
@@ -255,6 +255,26 @@ vt100()
 	cmp "$TAP_DIR/before" "$TAP_DIR/after"
 }
 run_step "a vt100 without UTF-8 gets the same page in ASCII" vt100
+loses()
+{
+	t resize-window -x 200 -y 60
+	spawn producer ncp-producer "synth:pps=300000,size=100,flows=20" -b fast -m 8M --dir "$busses"
+	wait_for "ncp-stats -i fast --dir $busses --once --json | grep -q '\"state\":\"live\"'" 5
+	spawn slow ncp-dump -i fast --dir "$busses" -w /dev/null
+	wait_for "ncp-stats -i fast --dir $busses --once | grep -q ncp-dump" 5
+	shows "ncp-stats -i fast --dir $busses -n 0.5"
+	awaits "sampled 1/" # no more than 100000 frames a second are looked at
+	kill -STOP "${pid[slow]}"
+	# The ring holds 58000; where it stood, its line tells to within a quarter of a second.
+	wait_for "ncp-stats -i fast --dir $busses --once --json | grep -Eq '\"lag_frames\":([3-9].{5}|.{7,}),\"lag_b'" 10
+	kill -CONT "${pid[slow]}"
+	wait_for "line 3 | grep -q 'lost by clients [1-9]'" 10
+	t resize-window -x 80 -y 24
+	ends 0 type_keys q
+	stop slow INT 10
+	stop producer INT 10
+}
+run_step "of a fast bus a sample, and what a client lost, on a large terminal" loses
 unknown()
 {
 	type_keys "clear; TERM=no-such-terminal ncp-stats -i still --dir $busses -n 0.1" Enter

@@ -41,10 +41,11 @@ capture()
 	wait_for '[ "$(value state)" = live ]' 10
 }
 
-# immediately FUNCTION ARG...: the same with --immediate-mode, for the producer alone.
+# immediately FUNCTION ARG...: the same with --immediate-mode, for the producer alone.  Its ring holds
+# some 250 frames, of whatever length: what is sent is paced.
 immediately()
 {
-	local mode=--immediate-mode
+	local mode=--immediate-mode pace=2000
 
 	"$@"
 }
@@ -127,7 +128,7 @@ sees_all()
 {
 	begin a eth0
 	n=$(mix)
-	in_netns b frame_send eth0 1000 0 200
+	in_netns b frame_send eth0 1000 "${pace:-0}" 200
 	same $((n + 1000))
 	ledger
 	[ "$(field "$TAP_DIR/p.json" received)" = $((n + 1000)) ]

@@ -2,6 +2,7 @@
 /* listen.c - from looks to the texts that the server tells. */
 #include "listen.h"
 
+#include <errno.h>
 #include <ncpbus.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static char *metrics_text(const struct fleet *fleet, bool open)
 static int tell(struct serve *serve, const struct fleet *fleet, struct json *j)
 {
 	char *text = metrics_text(fleet, false), *open = metrics_text(fleet, true);
-	int r = -1;
+	int r = -ENOMEM;
 
 	json_reset(j);
 	json_array_begin(j);

@@ -3,6 +3,7 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 
 enum type {
@@ -72,81 +73,31 @@ static void put_seconds(const struct out *o, uint64_t ns)
 
 /* --- one number a bus ------------------------------------------------------------------------- */
 
+/* What stands in the bus's own counters as it is. */
 struct of_bus {
 	const char *name;
 	enum type type;
 	const char *unit, *help;
-	uint64_t (*value)(const struct fleet_bus *b); /* NCP_UNKNOWN: no sample */
+	size_t off; /* of a uint64_t in struct ncp_bus_info */
 };
 
-static uint64_t published(const struct fleet_bus *b)
-{
-	return b->snapshot.info.next_seq;
-}
-
-static uint64_t published_bytes(const struct fleet_bus *b)
-{
-	return b->snapshot.info.bytes;
-}
-
-static uint64_t received(const struct fleet_bus *b)
-{
-	return b->snapshot.info.received;
-}
-
-static uint64_t truncated(const struct fleet_bus *b)
-{
-	return b->snapshot.info.truncated;
-}
-
-static uint64_t discarded(const struct fleet_bus *b)
-{
-	return b->snapshot.info.discarded;
-}
-
-static uint64_t freezes(const struct fleet_bus *b)
-{
-	return b->snapshot.info.freezes;
-}
-
-static uint64_t epochs(const struct fleet_bus *b)
-{
-	return b->snapshot.info.epoch;
-}
-
-static uint64_t ring_size(const struct fleet_bus *b)
-{
-	return b->snapshot.info.ring_size;
-}
-
-static uint64_t clients(const struct fleet_bus *b)
-{
-	return b->snapshot.n_clients_in_all;
-}
-
-static uint64_t up(const struct fleet_bus *b)
-{
-	const uint32_t state = b->snapshot.info.state;
-
-	return !b->snapshot.gone &&
-	       (state == NCP_STARTING || state == NCP_LIVE || state == NCP_PAUSED);
-}
-
 static const struct of_bus of_bus[] = {
-	{ "ncp_frames_published", COUNTER, NULL, "Frames published on the bus.", published },
+	{ "ncp_frames_published", COUNTER, NULL, "Frames published on the bus.",
+	  offsetof(struct ncp_bus_info, next_seq) },
 	{ "ncp_published_bytes", COUNTER, "bytes", "Captured bytes of these frames.",
-	  published_bytes },
+	  offsetof(struct ncp_bus_info, bytes) },
 	{ "ncp_received_frames", COUNTER, NULL, "Frames that reached the source's hook.",
-	  received },
+	  offsetof(struct ncp_bus_info, received) },
 	{ "ncp_truncated_frames", COUNTER, NULL, "Frames published shorter than they were.",
-	  truncated },
+	  offsetof(struct ncp_bus_info, truncated) },
 	{ "ncp_discarded_frames", COUNTER, NULL, "Frames received and left out on purpose.",
-	  discarded },
-	{ "ncp_kernel_ring_freezes", COUNTER, NULL, "Times the kernel's ring was full.", freezes },
-	{ "ncp_producer_starts", COUNTER, NULL, "Starts of a producer on this bus.", epochs },
-	{ "ncp_ring_size_bytes", GAUGE, "bytes", "Size of the ring.", ring_size },
-	{ "ncp_clients", GAUGE, NULL, "Clients with a line in the registry.", clients },
-	{ "ncp_producer_up", GAUGE, NULL, "1 while a producer gives signs of life.", up },
+	  offsetof(struct ncp_bus_info, discarded) },
+	{ "ncp_kernel_ring_freezes", COUNTER, NULL, "Times the kernel's ring was full.",
+	  offsetof(struct ncp_bus_info, freezes) },
+	{ "ncp_producer_starts", COUNTER, NULL, "Starts of a producer on this bus.",
+	  offsetof(struct ncp_bus_info, epoch) },
+	{ "ncp_ring_size_bytes", GAUGE, "bytes", "Size of the ring.",
+	  offsetof(struct ncp_bus_info, ring_size) },
 };
 
 static void print_of_bus(const struct out *o, const struct fleet *fleet, const struct of_bus *m)
@@ -157,13 +108,39 @@ static void print_of_bus(const struct out *o, const struct fleet *fleet, const s
 	family(o, m->name, m->type, m->unit, m->help);
 	for (uint32_t i = 0; i < fleet->n; i++) {
 		const struct fleet_bus *b = fleet->bus[i];
-		/* Of a bus that cannot be attached it is known that it is not up for us. */
-		uint64_t n = b->attached ? m->value(b) : m->value == up ? 0 : NCP_UNKNOWN;
+		uint64_t n;
 
-		if (n == NCP_UNKNOWN)
+		memcpy(&n, (const char *)&b->snapshot.info + m->off, sizeof(n));
+		if (!b->attached || n == NCP_UNKNOWN)
 			continue;
 		sample(o, name, b, NULL, NULL);
 		put_u64(o, n);
+	}
+}
+
+static void print_clients_now(const struct out *o, const struct fleet *fleet)
+{
+	family(o, "ncp_clients", GAUGE, NULL, "Clients with a line in the registry.");
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		if (!fleet->bus[i]->attached)
+			continue;
+		sample(o, "ncp_clients", fleet->bus[i], NULL, NULL);
+		put_u64(o, fleet->bus[i]->snapshot.n_clients_in_all);
+	}
+}
+
+/* Of a bus that cannot be attached it is known that it is not up for us. */
+static void print_up(const struct out *o, const struct fleet *fleet)
+{
+	family(o, "ncp_producer_up", GAUGE, NULL, "1 while a producer gives signs of life.");
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		const struct fleet_bus *b = fleet->bus[i];
+		const uint32_t state = b->snapshot.info.state;
+
+		sample(o, "ncp_producer_up", b, NULL, NULL);
+		put_u64(o, b->attached && !b->snapshot.gone &&
+				   (state == NCP_STARTING || state == NCP_LIVE ||
+				    state == NCP_PAUSED));
 	}
 }
 
@@ -283,6 +260,8 @@ void metrics_print(FILE *f, const struct fleet *fleet, bool open)
 
 	for (size_t i = 0; i < sizeof(of_bus) / sizeof(*of_bus); i++)
 		print_of_bus(&o, fleet, &of_bus[i]);
+	print_clients_now(&o, fleet);
+	print_up(&o, fleet);
 	print_depth(&o, fleet);
 	print_interfaces(&o, fleet, "ncp_kernel_dropped_frames",
 			 "Frames that the kernel dropped for want of room.", true);

@@ -232,7 +232,7 @@ static int bus_open(struct ncp_client *c)
 		return ncpi_segment_open(c->dirfd, c->bus, false, c->trusted, c->n_trusted);
 	int fd = c->open_bus(c->open_arg);
 	if (fd < 0)
-		return fd;
+		return ncpi_segment_code(fd);
 	int r = ncpi_segment_vet(fd, c->trusted, c->n_trusted);
 	if (r == 0)
 		return fd;

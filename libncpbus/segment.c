@@ -53,6 +53,23 @@ static bool owner_trusted(uid_t uid, const uid_t *trusted, size_t n)
 	return false;
 }
 
+int ncpi_segment_code(int code)
+{
+	switch (code) {
+	case -ENOENT:
+		return NCP_ENOBUS;
+	case -EACCES:
+	case -EPERM:
+		return NCP_EACCESS;
+	case -ELOOP:
+	case -ENXIO:
+	case -EISDIR:
+		return NCP_ENOTBUS;
+	default:
+		return code;
+	}
+}
+
 int ncpi_segment_vet(int fd, const uid_t *trusted, size_t n_trusted)
 {
 	struct stat st;
@@ -75,21 +92,8 @@ int ncpi_segment_open(int dirfd, const char *bus, bool writable, const uid_t *tr
 	/* O_NONBLOCK: a FIFO of that name must not hold us up. */
 	int fd = openat(dirfd, name,
 			(writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0) {
-		switch (errno) {
-		case ENOENT:
-			return NCP_ENOBUS;
-		case EACCES:
-		case EPERM:
-			return NCP_EACCESS;
-		case ELOOP:
-		case ENXIO:
-		case EISDIR:
-			return NCP_ENOTBUS;
-		default:
-			return -errno;
-		}
-	}
+	if (fd < 0)
+		return ncpi_segment_code(-errno);
 	int r = ncpi_segment_vet(fd, trusted, n_trusted);
 	if (r == 0)
 		return fd;

@@ -60,6 +60,9 @@ int ncpi_dir_open(const char *dir);
 int ncpi_segment_open(int dirfd, const char *bus, bool writable, const uid_t *trusted,
 		      size_t n_trusted);
 
+/* ncpi_segment_code - what the -errno of opening a segment means; other codes as they are. */
+int ncpi_segment_code(int code);
+
 /*
  * ncpi_segment_vet - the same look at a descriptor that came otherwise: type, owner and length.
  *

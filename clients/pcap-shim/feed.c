@@ -30,23 +30,6 @@ static uint64_t clock_ns(clockid_t id)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-static int code_of(int error)
-{
-	switch (error) {
-	case ENOENT:
-		return NCP_ENOBUS;
-	case EACCES:
-	case EPERM:
-		return NCP_EACCESS;
-	case ELOOP:
-	case ENXIO:
-	case EISDIR:
-		return NCP_ENOTBUS;
-	default:
-		return -error;
-	}
-}
-
 /* ncp_options.open_bus: by its name, else by the keeper. */
 static int open_bus(void *arg)
 {
@@ -56,12 +39,11 @@ static int open_bus(void *arg)
 	if (asprintf(&path, "%s/ncp.%s", h->dir, h->device.bus) < 0)
 		return -ENOMEM;
 	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	int r = fd < 0 ? code_of(errno) : fd;
+	int r = fd < 0 ? -errno : fd;
 	free(path);
 	if (r >= 0 || h->keeper < 0)
 		return r;
-	r = keeper_ask(h->keeper);
-	return r < 0 ? code_of(-r) : r;
+	return keeper_ask(h->keeper);
 }
 
 /* Attach a client that starts at a place; why gets the reason, cap bytes. */

@@ -210,7 +210,8 @@ struct ncp_options {
  * options.open_bus.  A program that gives up its rights after it has attached may not be able to open
  * the bus that replaces this one.  With this call it says how: by somebody who kept the rights.
  *   - It returns a descriptor of what bears the bus's name now, opened O_RDONLY | O_CLOEXEC, which the
- *     library closes; or a negative code.  It may block for a moment, and must not use this client.
+ *     library closes; or a negative code, open()'s -errno for one.  It may block for a moment, and
+ *     must not use this client.
  *   - It is called by ncp_attach(), and four times a second at most by reading calls and ncp_wait()
  *     while the producer is not live.  What it returns is checked as what a name leads to.
  *   - The directory of the busses may then be out of reach; if so, there is no line in the registry.

@@ -168,7 +168,7 @@ $(so): $(call objs,obj,$(lib_c)) $(map)
 $(B)/lib/libncpbus.so: $(so)
 	$(Q)ln -sf $(<F) $@
 
-link = $(CC) -pie $(ldflags) -o $@ $^ $(LIBS) $(call pkg,--libs,$1)
+link = $(CC) -pie $(ldflags) -o $@ $^ $(LIBS) $(call pkg,--libs,$1) -lm
 
 # Programs hold libncpbus.a: they run from the build folder and as another user without
 # LD_LIBRARY_PATH, and ncp-producer uses what the shared library does not export.

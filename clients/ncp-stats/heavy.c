@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* heavy.c - a small hash table in which the lightest key makes room. */
+/* heavy.c - a small hash table and a heap, so that the lightest key makes room. */
 #include "heavy.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,45 +36,93 @@ static void unlink_entry(struct heavy *h, uint32_t idx)
 	*at = h->entry[idx].next;
 }
 
-static uint32_t lightest(const struct heavy *h)
+static void heap_put(struct heavy *h, uint32_t at, uint32_t idx)
 {
-	uint32_t idx = 0;
+	h->heap[at] = idx;
+	h->entry[idx].at = at;
+}
 
-	for (uint32_t i = 1; i < h->n; i++)
-		if (h->entry[i].bytes < h->entry[idx].bytes)
-			idx = i;
+static double weight_at(const struct heavy *h, uint32_t at)
+{
+	return h->entry[h->heap[at]].weight;
+}
+
+/* A new leaf goes up past those that are heavier. */
+static void sift_up(struct heavy *h, uint32_t idx)
+{
+	uint32_t at = h->n - 1;
+
+	while (at && weight_at(h, (at - 1) / 2) > h->entry[idx].weight) {
+		heap_put(h, at, h->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	heap_put(h, at, idx);
+}
+
+/* One that has become heavier goes down past those that are lighter. */
+static void sift_down(struct heavy *h, uint32_t idx)
+{
+	uint32_t at = h->entry[idx].at;
+
+	for (uint32_t child; (child = 2 * at + 1) < h->n; at = child) {
+		if (child + 1 < h->n && weight_at(h, child + 1) < weight_at(h, child))
+			child++;
+		if (weight_at(h, child) >= h->entry[idx].weight)
+			break;
+		heap_put(h, at, h->heap[child]);
+	}
+	heap_put(h, at, idx);
+}
+
+static uint32_t find(const struct heavy *h, const uint8_t *key)
+{
+	uint32_t at = h->bucket[bucket_of(key)];
+
+	while (at && memcmp(h->entry[at - 1].key, key, HEAVY_KEY))
+		at = h->entry[at - 1].next;
+	return at;
+}
+
+/* The index of a key that was not there, in the place of the lightest if all are taken. */
+static uint32_t come(struct heavy *h, const uint8_t *key)
+{
+	uint32_t *first = &h->bucket[bucket_of(key)];
+	bool full = h->n == HEAVY_CAP;
+	uint32_t idx = full ? h->heap[0] : h->n++;
+	struct heavy_entry *e = &h->entry[idx];
+	double inherited = full ? e->weight : 0;
+
+	if (full)
+		unlink_entry(h, idx);
+	*e = (struct heavy_entry){ .weight = inherited, .missed = inherited, .next = *first };
+	memcpy(e->key, key, HEAVY_KEY);
+	*first = idx + 1;
+	if (!full)
+		sift_up(h, idx);
 	return idx;
 }
 
-void heavy_add(struct heavy *h, const uint8_t *key, uint64_t bytes)
+void heavy_add(struct heavy *h, const uint8_t *key, double bytes, double scale)
 {
-	uint32_t *first = &h->bucket[bucket_of(key)];
-	uint64_t inherited = 0;
-	uint32_t idx;
-
-	for (uint32_t at = *first; at; at = h->entry[at - 1].next) {
-		struct heavy_entry *e = &h->entry[at - 1];
-
-		if (!memcmp(e->key, key, HEAVY_KEY)) {
-			e->frames++;
-			e->bytes += bytes;
-			return;
-		}
-	}
-	if (h->n < HEAVY_CAP) {
-		idx = h->n++;
-	} else {
-		idx = lightest(h);
-		inherited = h->entry[idx].bytes;
-		unlink_entry(h, idx);
-	}
+	uint32_t at = find(h, key);
+	uint32_t idx = at ? at - 1 : come(h, key);
 	struct heavy_entry *e = &h->entry[idx];
-	memcpy(e->key, key, HEAVY_KEY);
-	e->frames = 1;
-	e->bytes = inherited + bytes;
-	e->error = inherited;
-	e->next = *first;
-	*first = idx + 1;
+
+	volume_add(&e->volume, bytes);
+	e->weight += bytes * scale;
+	sift_down(h, idx);
+}
+
+void heavy_run_end(struct heavy *h, double n)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		volume_run_end(&h->entry[i].volume, n);
+}
+
+void heavy_stratum_end(struct heavy *h, const struct estimate_stratum *s)
+{
+	for (uint32_t i = 0; i < h->n; i++)
+		volume_stratum_end(&h->entry[i].volume, s);
 }
 
 static int heavier_first(const void *a, const void *b)
@@ -81,8 +130,8 @@ static int heavier_first(const void *a, const void *b)
 	const struct heavy_entry *x = *(const struct heavy_entry *const *)a,
 				 *y = *(const struct heavy_entry *const *)b;
 
-	if (x->bytes != y->bytes)
-		return x->bytes < y->bytes ? 1 : -1;
+	if (x->volume.bytes.sum != y->volume.bytes.sum)
+		return x->volume.bytes.sum < y->volume.bytes.sum ? 1 : -1;
 	return memcmp(x->key, y->key, HEAVY_KEY);
 }
 

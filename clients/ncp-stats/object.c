@@ -2,6 +2,8 @@
 /* object.c - a snapshot as a JSON object. */
 #include "object.h"
 
+#include <math.h>
+
 static void put_str(struct json *j, const char *key, const char *value)
 {
 	json_key(j, key);
@@ -33,8 +35,8 @@ static void put_bool(struct json *j, const char *key, bool value)
 	json_bool(j, value);
 }
 
-/* A rate, rounded to whole units: what a second's counting can tell. */
-static void put_rate(struct json *j, const char *key, double value)
+/* Rounded to whole units: what a second's counting can tell of a rate. */
+static void put_rounded(struct json *j, const char *key, double value)
 {
 	json_key(j, key);
 	json_u64(j, value < 0x1p63 ? (uint64_t)(value + 0.5) : INT64_MAX);
@@ -44,9 +46,9 @@ static void put_rates(struct json *j, const char *key, const struct snapshot_rat
 {
 	json_key(j, key);
 	json_object_begin(j);
-	put_rate(j, "frames", r->frames);
-	put_rate(j, "bits", r->bits);
-	put_rate(j, "kernel_drops", r->kernel_drops);
+	put_rounded(j, "frames", r->frames);
+	put_rounded(j, "bits", r->bits);
+	put_rounded(j, "kernel_drops", r->kernel_drops);
 	json_object_end(j);
 }
 
@@ -118,14 +120,30 @@ static void put_clients(struct json *j, const struct snapshot *s)
 	json_array_end(j);
 }
 
-static void put_count(struct json *j, const char *name, const char *text,
-		      const struct traffic_count *c)
+/* A sum and its standard error, each rounded, so that the error is never told too small. */
+static void put_volume(struct json *j, const struct volume *v)
 {
-	json_object_begin(j);
-	put_str(j, name, text);
-	put_u64(j, "frames", c->frames);
-	put_u64(j, "bytes", c->bytes);
-	json_object_end(j);
+	put_rounded(j, "frames", v->frames.sum);
+	put_rounded(j, "bytes", v->bytes.sum);
+	put_rounded(j, "frames_error", ceil(estimate_error(&v->frames)));
+	put_rounded(j, "bytes_error", ceil(estimate_error(&v->bytes)));
+}
+
+/* Those of n kinds of which there was any. */
+static void put_kinds(struct json *j, const char *key, const char *name, const struct volume *of,
+		      unsigned n, const char *(*name_of)(unsigned i))
+{
+	json_key(j, key);
+	json_array_begin(j);
+	for (unsigned i = 0; i < n; i++) {
+		if (of[i].frames.sum == 0)
+			continue;
+		json_object_begin(j);
+		put_str(j, name, name_of(i));
+		put_volume(j, &of[i]);
+		json_object_end(j);
+	}
+	json_array_end(j);
 }
 
 static void put_heavy(struct json *j, const char *key, const char *name, const struct heavy *h,
@@ -137,9 +155,13 @@ static void put_heavy(struct json *j, const char *key, const char *name, const s
 
 	json_key(j, key);
 	json_array_begin(j);
-	for (size_t i = 0; i < n; i++)
-		put_count(j, name, text(buf, top[i]),
-			  &(struct traffic_count){ top[i]->frames, top[i]->bytes });
+	for (size_t i = 0; i < n; i++) {
+		json_object_begin(j);
+		put_str(j, name, text(buf, top[i]));
+		put_volume(j, &top[i]->volume);
+		put_rounded(j, "bytes_missed", ceil(top[i]->missed));
+		json_object_end(j);
+	}
 	json_array_end(j);
 }
 
@@ -153,25 +175,16 @@ static void put_traffic(struct json *j, const struct traffic *t)
 	json_object_begin(j);
 	put_seconds(j, "interval_seconds", t->span_ns);
 	put_u64(j, "published", t->published);
-	put_u64(j, "frames", t->all.frames);
-	put_u64(j, "bytes", t->all.bytes);
-	/* One frame in so many was looked at; 1: each. */
+	put_u64(j, "frames", t->looked);
 	json_key(j, "sampled_1_in");
-	if (t->all.frames)
-		json_u64(j, (t->published + t->all.frames / 2) / t->all.frames);
+	if (t->looked)
+		json_u64(j, traffic_one_in(t));
 	else
 		json_null(j);
-	json_key(j, "protocols");
-	json_array_begin(j);
-	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS; i++)
-		if (t->protocol[i].frames)
-			put_count(j, "name", traffic_protocol_name(i), &t->protocol[i]);
-	json_array_end(j);
-	json_key(j, "sizes");
-	json_array_begin(j);
-	for (unsigned i = 0; i < TRAFFIC_SIZES; i++)
-		put_count(j, "size", traffic_size_name(i), &t->size[i]);
-	json_array_end(j);
+	put_rounded(j, "bytes", t->all.bytes.sum);
+	put_rounded(j, "bytes_error", ceil(estimate_error(&t->all.bytes)));
+	put_kinds(j, "protocols", "name", t->protocol, TRAFFIC_PROTOCOLS, traffic_protocol_name);
+	put_kinds(j, "sizes", "size", t->size, TRAFFIC_SIZES, traffic_size_name);
 	put_heavy(j, "talkers", "address", &t->talkers, traffic_talker_text);
 	put_heavy(j, "flows", "flow", &t->flows, traffic_flow_text);
 	json_object_end(j);

@@ -21,7 +21,7 @@ struct panes {
 	const struct snapshot_client **client; /* NULL: no memory */
 	const struct heavy_entry *talker[HEAVY_CAP], *flow[HEAVY_CAP];
 	uint32_t n_clients, n_talkers, n_flows;
-	double scale;  /* from a count of the sample to a rate of all frames */
+	double span_s; /* of the traffic */
 	uint32_t skip; /* rows scrolled away */
 };
 
@@ -178,8 +178,8 @@ static int by_frames(const void *a, const void *b)
 	const struct heavy_entry *x = *(const struct heavy_entry *const *)a,
 				 *y = *(const struct heavy_entry *const *)b;
 
-	if (x->frames != y->frames)
-		return x->frames < y->frames ? 1 : -1;
+	if (x->volume.frames.sum != y->volume.frames.sum)
+		return x->volume.frames.sum < y->volume.frames.sum ? 1 : -1;
 	return memcmp(x->key, y->key, HEAVY_KEY);
 }
 
@@ -205,70 +205,69 @@ static void select_traffic(struct panes *p)
 
 	if (!t || !t->span_ns)
 		return;
-	if (t->all.frames)
-		p->scale = (double)t->published / (double)t->all.frames /
-			   ((double)t->span_ns / SECOND);
+	p->span_s = (double)t->span_ns / SECOND;
 	p->n_talkers = select_heavy(p, &t->talkers, p->talker, traffic_talker_text);
 	p->n_flows = select_heavy(p, &t->flows, p->flow, traffic_flow_text);
 }
 
 /* "1.00k  45%": frames or bits a second and the share; with_bits: frames and bits.  Ends before
  * column `end`, with a blank. */
-static void put_weight(struct panes *p, unsigned int row, unsigned int end, uint64_t frames,
-		       uint64_t bytes, bool with_bits)
+static void put_weight(struct panes *p, unsigned int row, unsigned int end,
+		       const struct volume *v, bool with_bits)
 {
-	const struct traffic_count *all = &p->d->traffic->all;
-	uint64_t part = p->v->by_frames ? frames : bytes,
-		 whole = p->v->by_frames ? all->frames : all->bytes;
+	const struct volume *all = &p->d->traffic->all;
+	bool by_frames = p->v->by_frames;
+	double part = by_frames ? v->frames.sum : v->bytes.sum,
+	       whole = by_frames ? all->frames.sum : all->bytes.sum;
 	char a[RENDER_CAP], b[RENDER_CAP];
 	unsigned int need = with_bits ? 21 : 13;
 
 	if (end < need)
 		return;
+	render_si(a, v->frames.sum / p->span_s);
+	render_si(b, 8 * v->bytes.sum / p->span_s);
+	part = whole > 0 ? 100 * part / whole : 0;
 	if (with_bits)
-		grid_put(p->g, row, end - need, GRID_PLAIN, " %6s %6s %4.0f%% ",
-			 render_si(a, (double)frames * p->scale),
-			 render_si(b, 8 * (double)bytes * p->scale),
-			 whole ? 100 * (double)part / (double)whole : 0);
+		grid_put(p->g, row, end - need, GRID_PLAIN, " %6s %6s %4.0f%% ", a, b, part);
 	else
-		grid_put(p->g, row, end - need, GRID_PLAIN, " %6s%4.0f%% ",
-			 render_si(a, p->v->by_frames ? (double)frames * p->scale
-						      : 8 * (double)bytes * p->scale),
-			 whole ? 100 * (double)part / (double)whole : 0);
+		grid_put(p->g, row, end - need, GRID_PLAIN, " %6s%4.0f%% ", by_frames ? a : b,
+			 part);
 }
 
 /* The i-th of those in which something was counted, *which of them it is; NULL: there are fewer. */
-static const struct traffic_count *counted(const struct traffic_count *of, uint32_t n, uint32_t i,
-					   uint32_t *which)
+static const struct volume *counted(const struct volume *of, uint32_t n, uint32_t i,
+				    uint32_t *which)
 {
 	for (*which = 0; *which < n; ++*which)
-		if (of[*which].frames && i-- == 0)
+		if (of[*which].frames.sum > 0 && i-- == 0)
 			return &of[*which];
 	return NULL;
 }
 
-static uint32_t n_counted(const struct traffic_count *of, uint32_t n)
+static uint32_t n_counted(const struct volume *of, uint32_t n)
 {
 	uint32_t with = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		with += of[i].frames != 0;
+		with += of[i].frames.sum > 0;
 	return with;
 }
 
 static void put_sampling(struct panes *p, unsigned int row, unsigned int col)
 {
 	const struct traffic *t = p->d->traffic;
+	char n[RENDER_CAP];
 
 	if (!t)
 		grid_put(p->g, row, col, GRID_DIM, "frames are not looked at");
-	else if (!t->all.frames)
+	else if (!t->looked)
 		grid_put(p->g, row, col, GRID_DIM, "no frame");
-	else if (t->all.frames >= t->published)
+	else if (t->looked == t->published)
 		grid_put(p->g, row, col, GRID_DIM, "every frame");
 	else
-		grid_put(p->g, row, col, GRID_WARN, "sampled 1/%.0f",
-			 (double)t->published / (double)t->all.frames);
+		grid_put(p->g, row, col, GRID_WARN, "sampled 1/%s +-%.1f%%",
+			 render_count(n, traffic_one_in(t)),
+			 100 * traffic_error(t, p->v->by_frames));
 }
 
 static void draw_traffic(struct panes *p, unsigned int row, uint32_t n)
@@ -284,25 +283,24 @@ static void draw_traffic(struct panes *p, unsigned int row, uint32_t n)
 	grid_put(p->g, row, sizes, GRID_HEAD, "%-*s%9s", (int)sizes - 14, "SIZE", unit);
 	put_sampling(p, row, grid_put(p->g, row, talkers, GRID_HEAD, "TALKERS ") + 1);
 	for (uint32_t i = p->skip; i < p->skip + n; i++) {
-		const struct traffic_count *c;
+		const struct volume *c;
 		uint32_t which;
 
 		row++;
 		c = counted(t->protocol, TRAFFIC_PROTOCOLS, i, &which);
 		if (c) {
 			grid_put(p->g, row, 0, GRID_PLAIN, "%s", traffic_protocol_name(which));
-			put_weight(p, row, sizes, c->frames, c->bytes, false);
+			put_weight(p, row, sizes, c, false);
 		}
 		c = counted(t->size, TRAFFIC_SIZES, i, &which);
 		if (c) {
 			grid_put(p->g, row, sizes, GRID_PLAIN, "%s", traffic_size_name(which));
-			put_weight(p, row, talkers, c->frames, c->bytes, false);
+			put_weight(p, row, talkers, c, false);
 		}
 		if (i < p->n_talkers) {
 			grid_put(p->g, row, talkers, GRID_PLAIN, "%s",
 				 traffic_talker_text(text, p->talker[i]));
-			put_weight(p, row, end + 1, p->talker[i]->frames, p->talker[i]->bytes,
-				   false);
+			put_weight(p, row, end + 1, &p->talker[i]->volume, false);
 		}
 	}
 }
@@ -320,7 +318,7 @@ static void draw_flows(struct panes *p, unsigned int row, uint32_t n)
 
 		row++;
 		grid_put(p->g, row, 0, GRID_PLAIN, "%s", traffic_flow_text(text, e));
-		put_weight(p, row, end + 1, e->frames, e->bytes, true);
+		put_weight(p, row, end + 1, &e->volume, true);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sample.c - runs of frames from the newest end of a bus. */
+/* sample.c - frames of a bus: all, or runs here and there. */
 #include "sample.h"
 
 #include <string.h>
@@ -7,25 +7,21 @@
 
 #include "look.h"
 
-#define BATCH 64
-
-static uint64_t published(struct sample *s)
-{
-	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
-
-	return ncp_bus_info(s->client, &info) < 0 ? 0 : info.next_seq;
-}
+#define SECOND UINT64_C(1000000000)
+#define BATCH 64u
+/* More than any chain of headers that traffic.c follows. */
+#define HEADERS 256u
 
 static void begin(struct sample *s)
 {
 	traffic_clear(&s->now);
 	s->begun_ns = look_now(CLOCK_MONOTONIC);
-	s->begun_seq = published(s);
 }
 
 int sample_open(struct sample *s, const char *bus, const char *dir, const char *trust)
 {
 	struct ncp_options o = NCP_OPTIONS_INIT;
+	struct ncp_cursor at = NCP_CURSOR_INIT;
 
 	o.flags = NCP_NO_REGISTRY;
 	o.dir = dir;
@@ -35,46 +31,120 @@ int sample_open(struct sample *s, const char *bus, const char *dir, const char *
 		s->client = NULL;
 		return r;
 	}
+	if (ncp_tell(s->client, &at) == 0) {
+		s->incarnation = at.incarnation;
+		s->seq = at.seq;
+	}
+	s->interface = UINT32_MAX;
+	s->may = SAMPLE_BURST;
+	s->at_ns = look_now(CLOCK_MONOTONIC);
 	begin(s);
 	return 0;
 }
 
-static uint32_t linktype_of(struct sample *s, uint32_t interface)
+/* Frames up to a number have passed, read or not: how many that is since the last time. */
+static uint64_t account(struct sample *s, uint64_t upto)
 {
-	struct ncp_interface i = NCP_INTERFACE_INIT;
+	uint64_t n = upto > s->seq ? upto - s->seq : 0;
 
-	return ncp_interface(s->client, interface, &i) < 0 ? UINT32_MAX : i.linktype;
+	s->seq += n;
+	return n;
+}
+
+static void frame_add(struct sample *s, const struct ncp_frame *f, double scale)
+{
+	uint8_t headers[HEADERS];
+	uint32_t n = f->caplen < HEADERS ? f->caplen : HEADERS;
+
+	memcpy(headers, f->data, n);
+	/* Overrun meanwhile: it has passed, but was not looked at. */
+	if (ncp_intact(s->client, f->position) != 1)
+		return;
+	if (f->interface != s->interface) {
+		struct ncp_interface i = NCP_INTERFACE_INIT;
+
+		s->linktype = ncp_interface(s->client, f->interface, &i) < 0 ? UINT32_MAX
+									    : i.linktype;
+		s->interface = f->interface;
+	}
+	traffic_add(&s->now, s->linktype, headers, n, f->len, scale);
+}
+
+/* Read n frames, or as many as there are, as one run; *passed grows by what has passed with them. */
+static void read_run(struct sample *s, uint64_t n, double scale, uint64_t *passed)
+{
+	struct ncp_frame f[BATCH] = { NCP_FRAME_INIT };
+	int r;
+
+	while (n && (r = ncp_next_batch(s->client, f, (int)(n < BATCH ? n : BATCH))) > 0) {
+		for (int i = 0; i < r; i++) {
+			/* Of a bus that took the place of this one nothing is known before. */
+			if (f[i].incarnation != s->incarnation) {
+				s->incarnation = f[i].incarnation;
+				s->seq = f[i].seq;
+				s->interface = UINT32_MAX;
+			}
+			if (f[i].kind == NCP_FRAME) {
+				frame_add(s, &f[i], scale);
+				s->may -= s->may > 0;
+				n--;
+			}
+			if ((f[i].kind == NCP_FRAME || f[i].kind == NCP_LOST) &&
+			    f[i].next_seq != NCP_UNKNOWN)
+				*passed += account(s, f[i].next_seq);
+		}
+	}
+	traffic_run_end(&s->now);
+}
+
+/* More may be read the more time has passed. */
+static void allow(struct sample *s)
+{
+	uint64_t now = look_now(CLOCK_MONOTONIC);
+	uint64_t more = (now - s->at_ns) / (SECOND / SAMPLE_RATE);
+
+	s->at_ns += more * (SECOND / SAMPLE_RATE);
+	s->may = s->may + more < SAMPLE_BURST ? s->may + more : SAMPLE_BURST;
 }
 
 void sample_some(struct sample *s)
 {
-	const struct ncp_where latest = NCP_WHERE_INIT;
-	struct ncp_frame f[BATCH] = { NCP_FRAME_INIT };
-	uint32_t interface = UINT32_MAX, linktype = 0, n = 0;
-	int r = 0;
+	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
+	uint64_t passed = 0;
 
-	if (!s->client)
+	if (!s->client || ncp_bus_info(s->client, &info) < 0)
 		return;
-	while (n < SAMPLE_RUN) {
-		r = ncp_next_batch(s->client, f, BATCH);
-		if (r <= 0)
-			break;
-		for (int i = 0; i < r; i++) {
-			if (f[i].kind == NCP_REATTACHED)
-				s->begun_seq = 0; /* another bus counts anew */
-			if (f[i].kind != NCP_FRAME)
-				continue;
-			if (f[i].interface != interface) {
-				interface = f[i].interface;
-				linktype = linktype_of(s, interface);
-			}
-			/* Torn or not: its headers are looked at as what they are worth, a count. */
-			traffic_add(&s->now, linktype, f[i].data, f[i].caplen, f[i].len);
-			n++;
+	allow(s);
+	uint64_t due = info.incarnation == s->incarnation && info.next_seq > s->seq
+			       ? info.next_seq - s->seq
+			       : 0;
+	if (due <= s->may) {
+		/* Also when nothing came: events do. */
+		read_run(s, s->may, 1, &passed);
+	} else if (s->may < SAMPLE_BURST / 4) {
+		return; /* the next call takes more of it together */
+	} else {
+		uint64_t from = s->seq > info.oldest_seq ? s->seq : info.oldest_seq;
+		uint64_t step = (info.next_seq - from) / SAMPLE_RUNS;
+		uint64_t run = s->may / SAMPLE_RUNS < step ? s->may / SAMPLE_RUNS : step;
+
+		for (uint64_t i = 0; i < SAMPLE_RUNS; i++) {
+			struct ncp_where to = NCP_WHERE_INIT;
+
+			to.whence = NCP_SEQ;
+			to.value = from + step * i;
+			to.incarnation = info.incarnation;
+			if (ncp_seek(s->client, &to) == 0)
+				read_run(s, run, (double)due / (double)(run * SAMPLE_RUNS), &passed);
 		}
+		struct ncp_where end = NCP_WHERE_INIT;
+		end.whence = NCP_SEQ;
+		end.value = info.next_seq;
+		end.incarnation = info.incarnation;
+		if (s->incarnation == info.incarnation && ncp_seek(s->client, &end) == 0)
+			passed += account(s, info.next_seq);
 	}
-	if (r > 0)
-		(void)!ncp_seek(s->client, &latest);
+	traffic_stratum_end(&s->now, passed);
 }
 
 void sample_turn(struct sample *s)
@@ -82,11 +152,6 @@ void sample_turn(struct sample *s)
 	if (!s->client)
 		return;
 	sample_some(s);
-	uint64_t seq = published(s);
-	s->now.published = seq > s->begun_seq ? seq - s->begun_seq : 0;
-	/* Frames that came before it was looked how many there were. */
-	if (s->now.published < s->now.all.frames)
-		s->now.published = s->now.all.frames;
 	s->now.span_ns = look_now(CLOCK_MONOTONIC) - s->begun_ns;
 	s->last = s->now;
 	begin(s);

@@ -4,16 +4,18 @@
 #define SAMPLE_H
 
 /*
- * As a client of its own that nobody waits for.  Each call reads a run of frames; where more pass than
- * SAMPLE_RUN between two calls, it goes on with the newest ones, and the result is a sample: 1 in
- * published / frames.  Called ten times a second, it looks at 100000 frames a second at most.
+ * As a client of its own that nobody waits for.  SAMPLE_RATE frames a second are read at most, and
+ * SAMPLE_BURST in a call.  What has passed since the call before is a stratum (estimate.h): all of it
+ * is read if it is no more than may be read, else SAMPLE_RUNS runs, at equal distances.
  */
 
 #include <ncpbus.h>
 
 #include "traffic.h"
 
-#define SAMPLE_RUN 10000u
+#define SAMPLE_RATE 100000u
+#define SAMPLE_BURST 10000u
+#define SAMPLE_RUNS 20u
 #define SAMPLE_EVERY_NS 100000000u
 
 struct sample {
@@ -21,13 +23,16 @@ struct sample {
 	struct traffic now;	   /* being counted */
 	struct traffic last;	   /* of the whole interval before: to be shown */
 	uint64_t begun_ns;	   /* CLOCK_MONOTONIC, of now */
-	uint64_t begun_seq;	   /* published when it began */
+	uint64_t incarnation, seq; /* what is below this number has been accounted for */
+	uint64_t may;		   /* frames that may be read ... */
+	uint64_t at_ns;		   /* ... as of then */
+	uint32_t interface, linktype; /* of the last frame */
 };
 
 /* sample_open - attach to the bus; s begins as all zero.  0, or ncp_attach()'s code. */
 int sample_open(struct sample *s, const char *bus, const char *dir, const char *trust);
 
-/* sample_some - read a run.  Cheap when nothing came. */
+/* sample_some - read what has come, or some of it.  Cheap when nothing came. */
 void sample_some(struct sample *s);
 
 /* sample_turn - an interval is over: what was counted becomes `last`. */

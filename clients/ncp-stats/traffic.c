@@ -174,17 +174,18 @@ static void key_normalize(uint8_t *key)
 	memcpy(key + KEY_PORTS + 2, a + 16, 2);
 }
 
-static void talker_add(struct traffic *t, const uint8_t *key, unsigned end, uint32_t len)
+static void talker_add(struct traffic *t, const uint8_t *key, unsigned end, uint32_t len,
+		       double scale)
 {
 	uint8_t talker[HEAVY_KEY] = { 0 };
 
 	talker[KEY_FAMILY] = key[KEY_FAMILY];
 	memcpy(talker + KEY_ADDRESSES, key + KEY_ADDRESSES + 16 * end, 16);
-	heavy_add(&t->talkers, talker, len);
+	heavy_add(&t->talkers, talker, len, scale);
 }
 
 static enum traffic_protocol flow_add(struct traffic *t, uint32_t linktype, struct view v,
-				      uint32_t len)
+				      uint32_t len, double scale)
 {
 	uint8_t key[HEAVY_KEY] = { 0 };
 	uint16_t type = network(linktype, &v);
@@ -197,21 +198,15 @@ static enum traffic_protocol flow_add(struct traffic *t, uint32_t linktype, stru
 		return TRAFFIC_OTHER;
 	if (ports && has_ports(key[KEY_PROTOCOL]) && v.len >= 4)
 		memcpy(key + KEY_PORTS, v.p, 4);
-	talker_add(t, key, 0, len);
+	talker_add(t, key, 0, len, scale);
 	if (memcmp(key + KEY_ADDRESSES, key + KEY_ADDRESSES + 16, 16))
-		talker_add(t, key, 1, len);
+		talker_add(t, key, 1, len, scale);
 	key_normalize(key);
-	heavy_add(&t->flows, key, len);
+	heavy_add(&t->flows, key, len, scale);
 	return protocol_of(key[KEY_PROTOCOL]);
 }
 
 static const uint32_t size_ends[TRAFFIC_SIZES] = { 64, 127, 255, 511, 1023, 1518, 9000, UINT32_MAX };
-
-static void count(struct traffic_count *c, uint32_t len)
-{
-	c->frames++;
-	c->bytes += len;
-}
 
 void traffic_clear(struct traffic *t)
 {
@@ -220,22 +215,103 @@ void traffic_clear(struct traffic *t)
 	memset(&t->all, 0, sizeof(t->all));
 	memset(t->protocol, 0, sizeof(t->protocol));
 	memset(t->size, 0, sizeof(t->size));
-	t->published = t->span_ns = 0;
+	t->published = t->looked = t->span_ns = 0;
+	t->stratum = (struct estimate_stratum){ 0 };
+	t->run = 0;
 }
 
 void traffic_add(struct traffic *t, uint32_t linktype, const uint8_t *data, uint32_t caplen,
-		 uint32_t len)
+		 uint32_t len, double scale)
 {
 	uint32_t size = 0;
 
 	while (len > size_ends[size])
 		size++;
-	count(&t->all, len);
-	count(&t->size[size], len);
-	count(&t->protocol[flow_add(t, linktype, (struct view){ data, caplen }, len)], len);
+	volume_add(&t->all, len);
+	volume_add(&t->size[size], len);
+	volume_add(&t->protocol[flow_add(t, linktype, (struct view){ data, caplen }, len, scale)],
+		   len);
+	t->run++;
 }
 
-const char *traffic_protocol_name(enum traffic_protocol p)
+void traffic_run_end(struct traffic *t)
+{
+	const double n = t->run;
+
+	if (!t->run)
+		return;
+	volume_run_end(&t->all, n);
+	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS; i++)
+		volume_run_end(&t->protocol[i], n);
+	for (unsigned i = 0; i < TRAFFIC_SIZES; i++)
+		volume_run_end(&t->size[i], n);
+	heavy_run_end(&t->talkers, n);
+	heavy_run_end(&t->flows, n);
+	t->stratum.runs++;
+	t->stratum.looked += t->run;
+	t->stratum.looked_square += n * n;
+	t->run = 0;
+}
+
+void traffic_stratum_end(struct traffic *t, uint64_t n)
+{
+	struct estimate_stratum *s = &t->stratum;
+
+	traffic_run_end(t);
+	s->all += n;
+	if (!s->looked || (s->looked < s->all && s->runs < 2))
+		return;
+	volume_stratum_end(&t->all, s);
+	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS; i++)
+		volume_stratum_end(&t->protocol[i], s);
+	for (unsigned i = 0; i < TRAFFIC_SIZES; i++)
+		volume_stratum_end(&t->size[i], s);
+	heavy_stratum_end(&t->talkers, s);
+	heavy_stratum_end(&t->flows, s);
+	t->published += s->all;
+	t->looked += s->looked;
+	*s = (struct estimate_stratum){ 0 };
+}
+
+uint64_t traffic_one_in(const struct traffic *t)
+{
+	return t->looked ? (t->published + t->looked - 1) / t->looked : 0;
+}
+
+static double error_of(const struct volume *v, bool of_frames)
+{
+	return estimate_error(of_frames ? &v->frames : &v->bytes);
+}
+
+static double larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+static double heavy_error(const struct heavy *h, bool of_frames)
+{
+	double most = 0;
+
+	for (uint32_t i = 0; i < h->n; i++)
+		most = larger(most, error_of(&h->entry[i].volume, of_frames));
+	return most;
+}
+
+double traffic_error(const struct traffic *t, bool of_frames)
+{
+	const double all = of_frames ? t->all.frames.sum : t->all.bytes.sum;
+	double most = larger(error_of(&t->all, of_frames),
+			     larger(heavy_error(&t->talkers, of_frames),
+				    heavy_error(&t->flows, of_frames)));
+
+	for (unsigned i = 0; i < TRAFFIC_PROTOCOLS; i++)
+		most = larger(most, error_of(&t->protocol[i], of_frames));
+	for (unsigned i = 0; i < TRAFFIC_SIZES; i++)
+		most = larger(most, error_of(&t->size[i], of_frames));
+	return all > 0 ? most / all : 0;
+}
+
+const char *traffic_protocol_name(unsigned p)
 {
 	static const char *const names[TRAFFIC_PROTOCOLS] = { "tcp",  "udp",  "icmp", "icmp6",
 							      "sctp", "gre",  "esp",  "other ip",
@@ -244,7 +320,7 @@ const char *traffic_protocol_name(enum traffic_protocol p)
 	return names[p];
 }
 
-const char *traffic_size_name(uint32_t i)
+const char *traffic_size_name(unsigned i)
 {
 	static const char *const names[TRAFFIC_SIZES] = { "0-64",      "65-127",   "128-255",
 							  "256-511",   "512-1023", "1024-1518",

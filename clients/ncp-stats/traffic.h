@@ -3,6 +3,7 @@
 #ifndef TRAFFIC_H
 #define TRAFFIC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,18 +19,20 @@ enum traffic_protocol {
 	TRAFFIC_PROTOCOLS,
 };
 
-struct traffic_count {
-	uint64_t frames, bytes; /* bytes: lengths on the wire */
-};
-
+/* What passed, as far as it is known: of all frames when every one was looked at, else an estimate from
+ * a sample.  Bytes are lengths on the wire. */
 struct traffic {
-	struct traffic_count all;
-	struct traffic_count protocol[TRAFFIC_PROTOCOLS];
-	struct traffic_count size[TRAFFIC_SIZES];
+	struct volume all;
+	struct volume protocol[TRAFFIC_PROTOCOLS];
+	struct volume size[TRAFFIC_SIZES];
 	struct heavy talkers; /* by address: every IP frame counts for both ends */
 	struct heavy flows;   /* by protocol, addresses, ports; both directions are one */
-	uint64_t published;   /* frames published meanwhile: all.frames of these were looked at */
+	uint64_t published;   /* frames that passed */
+	uint64_t looked;      /* frames of these that were looked at */
 	uint64_t span_ns;     /* how long */
+
+	struct estimate_stratum stratum; /* the one that has not ended */
+	uint32_t run;			 /* frames of the present run */
 };
 
 /* traffic_clear - nothing was seen yet.  t begins as all zero. */
@@ -42,15 +45,33 @@ void traffic_clear(struct traffic *t);
  *	       "other"
  *   data      caplen bytes, which may change meanwhile; any content
  *   len       bytes on the wire
+ *   scale     how many frames it stands for, about: which keys are the heaviest
  *
  * Looks through up to two VLAN tags.  A fragment without ports counts as a flow without ports.
  */
 void traffic_add(struct traffic *t, uint32_t linktype, const uint8_t *data, uint32_t caplen,
-		 uint32_t len);
+		 uint32_t len, double scale);
 
-/* Names: of a protocol; of a class of sizes, "65-127". */
-const char *traffic_protocol_name(enum traffic_protocol p);
-const char *traffic_size_name(uint32_t i);
+/* traffic_run_end - the frames added since the last run's end were neighbours. */
+void traffic_run_end(struct traffic *t);
+
+/*
+ * traffic_stratum_end - the runs added since the last stratum's end are what was looked at of n frames.
+ *
+ * Also ends the run.  Where that is too little to tell anything by, the stratum goes on.
+ */
+void traffic_stratum_end(struct traffic *t, uint64_t n);
+
+/* traffic_one_in - one frame in so many was looked at, rounded up; 1: each; 0: none. */
+uint64_t traffic_one_in(const struct traffic *t);
+
+/* traffic_error - the largest standard error of what is told of a kind of frames, as a share of all
+ * frames, or of all bytes; 0: everything was looked at. */
+double traffic_error(const struct traffic *t, bool of_frames);
+
+/* Names: of an enum traffic_protocol; of a class of sizes, "65-127". */
+const char *traffic_protocol_name(unsigned p);
+const char *traffic_size_name(unsigned i);
 
 /* traffic_talker_text, traffic_flow_text - an entry's key as text: "10.0.0.1";
  * "tcp 10.0.0.1:80 - 10.0.0.2:5000".  out: TRAFFIC_TEXT bytes. */

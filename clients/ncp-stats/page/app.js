@@ -172,14 +172,20 @@ function bars(box, list, name) {
 	}));
 }
 
+/* The largest standard error of what is shown, as a share of all bytes. */
+function error_of(t) {
+	const errors = [t, ...t.protocols, ...t.sizes, ...t.talkers, ...t.flows].map((e) => e.bytes_error);
+	return Math.max(...errors) / Math.max(1, t.bytes);
+}
+
 function traffic(bus) {
 	const t = bus.traffic;
 	for (const [box, name] of [["protocols", "name"], ["sizes", "size"], ["talkers", "address"],
 		["flows", "flow"]])
 		bars(box, t ? t[box].filter((e) => e.frames) : [], name);
 	$("sampled").textContent = !t ? "Traffic is not looked at." :
-		t.sampled_1_in > 1 ? `Traffic: sampled 1/${t.sampled_1_in} of the last ` +
-			`${seconds(t.interval_seconds)}` :
+		t.sampled_1_in > 1 ? `Traffic of the last ${seconds(t.interval_seconds)}: sampled ` +
+			`1/${t.sampled_1_in}, shares of bytes \u00b1${(100 * error_of(t)).toFixed(1)} %` :
 			`Traffic: every frame of the last ${seconds(t.interval_seconds)}`;
 }
 

@@ -71,7 +71,7 @@ static void flow_add(uint8_t to, uint32_t n, uint32_t len)
 
 	f[33] = to;
 	while (n--)
-		traffic_add(&traffic, 1, f, sizeof(f), len);
+		traffic_add(&traffic, 1, f, sizeof(f), len, 1);
 }
 
 static void make(void)
@@ -122,7 +122,9 @@ static void make(void)
 	flow_add(1, 10, 100);
 	flow_add(2, 20, 60);
 	flow_add(3, 10, 1000);
-	traffic.published = 400;
+	traffic_run_end(&traffic);
+	traffic_add(&traffic, 1, (const uint8_t *)"", 0, 60, 1);
+	traffic_stratum_end(&traffic, 410);
 	traffic.span_ns = 2 * SECOND;
 }
 
@@ -209,7 +211,7 @@ static void test_page(void)
 	is_str("extcap           alice       1001        10 100.0 ms   5.00 s       70",
 	       row(row_of("extcap")), "a client");
 	is_u64(GRID_BAD, style_of("70"), "with what it lost in red");
-	ok(!shown("\033") && shown("FLOWS 3  sampled 1/10"), "the sample is said to be one");
+	ok(!shown("\033") && shown("FLOWS 3  sampled 1/10 +-"), "the sample is said to be one");
 	is_str("udp 10.0.0.1:256 - 10.0.0.3:512                                  50   400k   82%",
 	       row(row_of("10.0.0.3:512")), "a flow with its rates as of all frames");
 	ok(row_of("q quit") == 23, "keys on the last row");

@@ -236,6 +236,12 @@ static int file_open(struct source **src, const char *spec, const struct source_
 	r = linktype_of(f->dlt, &f->linktype);
 	if (r)
 		goto out;
+	if (f->linktype > UINT16_MAX) { /* what a pcapng has room for */
+		snprintf(why, SOURCE_WHY_CAP, "%s: link type %u is none: give a pcap or pcapng file",
+			 f->name, f->linktype);
+		r = -EBADMSG;
+		goto out;
+	}
 	r = compile_offline(f->dlt, o->snaplen, o->filter, &f->filter, why);
 	if (r)
 		goto out;

@@ -86,7 +86,7 @@ lone_c  := $(wildcard clients/*/ncp-*.c)
 private := $(foreach d,$(shims),$(call shim,$d)) $(patsubst %.c,$(B)/lib/ncp/%,$(notdir $(lone_c)))
 
 # tests/FOLDER/test_*: every one, and those that T= (files or folders) asks for.
-test_src := $(wildcard $(foreach g,*/test_* */*/test_*,tests/$g.c tests/$g.sh))
+test_src := $(wildcard $(foreach g,*/test_* */*/test_* */*/*/test_*,tests/$g.c tests/$g.sh))
 wanted   := $(if $(T),$(filter $(T) $(addsuffix .c,$(T)) $(addsuffix .sh,$(T)) \
 	$(addsuffix /%,$(patsubst %/,%,$(T))),$(test_src)),$(test_src))
 run      := $(patsubst %.c,$(B)/%,$(wanted))
@@ -94,7 +94,7 @@ tools    := $(patsubst %.c,$(B)/%,$(wildcard tests/tools/*.c))
 benches  := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all tests check check-system check-fences check-model check-kills check-web storm bench deb check-deb demo deps install uninstall clean format help FORCE
+.PHONY: all tests check check-system check-fences check-model check-kills check-web fuzz storm bench deb check-deb demo deps install uninstall clean format help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -202,13 +202,15 @@ endef
 $(foreach f,$(lone_c),$(eval $(call lone,$f)))
 
 # A test is linked with tests/tap, its folder's other .c files, what it uses of tests/support, and,
-# in tests/producer and tests/clients/PROGRAM, that program without its main.c.
+# in tests/producer and tests/clients/PROGRAM, that program without its main.c.  A fuzzer, in
+# tests/fuzz/producer and tests/fuzz/clients/PROGRAM, has no main(): libFuzzer's, or replay.c's.
+component = $(filter producer/ clients/%,$(patsubst tests/%,%,$(patsubst tests/fuzz/%,tests/%,$(dir $1))))
 define test
 $(B)/$(1:.c=): $(call objs,tobj,$1 $(wildcard tests/tap/*.c) \
 		$(if $(filter tests/tools/,$(dir $1)),, \
 		$(filter-out $(dir $1)test_%,$(wildcard $(dir $1)*.c))) \
-		$(filter-out %/main.c $(lone_c),$(wildcard $(patsubst tests/producer/,producer/,$(patsubst \
-		tests/clients/%,clients/%,$(filter tests/producer/ tests/clients/%,$(dir $1))))*.c))) \
+		$(if $(filter tests/fuzz/%,$1),$(if $(findstring fuzzer,$(SANITIZE)),,tests/fuzz/replay.c)) \
+		$(if $(call component,$1),$(filter-out %/main.c $(lone_c),$(wildcard $(call component,$1)*.c)))) \
 		$(B)/tobj/libsupport.a $(B)/lib/libncputil.a $(B)/tobj/libncpbus.a
 	@mkdir -p $$(@D)
 	$$(call say,LD)
@@ -258,6 +260,23 @@ storm:
 	+@$(build) tests T=tests/race
 	@NCP_STORM_SECONDS=$(SECONDS) prove -v --exec '' $(filter $(B)/tests/race/test_storm%, \
 		$(patsubst %.c,$(B)/%,$(test_src)))
+
+# The fuzzers of tests/fuzz one after the other, by clang and libFuzzer, for SECONDS in all; T= names
+# some.  What they find that leads to new code is kept in build/fuzz/found for the next time.
+fuzzers := $(filter tests/fuzz/%.c,$(wanted))
+fuzz: SECONDS ?= 300
+fuzz:
+	@$(deps) fuzz
+	+@$(MAKE) --no-print-directory $(jobs) BUILD=build/fuzz CC=clang \
+		SANITIZE=fuzzer,address,undefined $(fuzzers:%.c=build/fuzz/%)
+	@set -e; for f in $(fuzzers:%.c=%); do \
+		kept=$(CURDIR)/$${f%/test_*}/$${f##*/test_} \
+		found=$(CURDIR)/build/fuzz/found/$${f#tests/fuzz/}; \
+		mkdir -p $$found; echo "$$f"; \
+		build/fuzz/$$f -max_total_time=$$(($(SECONDS) / $(words $(fuzzers)))) -timeout=25 \
+			-artifact_prefix=$(CURDIR)/build/fuzz/ -print_final_stats=1 $(FUZZFLAGS) \
+			$$found $$kept; \
+	done
 
 # ncp-stats' server before a Prometheus and a browser of Debian's, which are not installed for it.
 check-web:

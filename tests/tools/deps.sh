@@ -13,6 +13,8 @@ has_cxx()    { echo 'int x;' | "${CC:-gcc}" -x c++ -fsyntax-only -; }
 has_pc()     { pkg-config --exists "$1"; }
 # Debian's own python, whatever else PATH has.
 has_py()     { PATH=/usr/bin:/bin python3 -c "import $1"; }
+has_fuzzer() { echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return p && n; }' |
+		clang -fsanitize=fuzzer,address -x c -o /dev/null -; }
 has_cmds()   { local c; for c in "$@"; do command -v "$c" || return; done; }
 
 # What Debian's package gives | how to see that it is there.  pkg-config stands before its users.
@@ -53,7 +55,7 @@ mount          has_cmds mount umount losetup
 e2fsprogs      has_cmds mkfs.ext4 fsck.ext4
 btrfs-progs    has_cmds mkfs.btrfs btrfs
 '
-# deps.sh deb, deps.sh check-deb: what else making and trying packages needs.
+# deps.sh deb, check-deb, fuzz: what else making and trying packages needs, and fuzzing.
 case ${1:-} in
 deb | check-deb)
 	needs+='
@@ -64,6 +66,10 @@ lintian        has_cmds lintian
 '
 	;;
 esac
+[ "${1:-}" != fuzz ] || needs+='
+clang          has_cmds clang
+libclang-rt-dev has_fuzzer
+'
 [ "${1:-}" != check-deb ] || needs+='
 debootstrap    has_cmds debootstrap
 '

@@ -2,13 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_disks.sh - disks that fail, fill, freeze, turn read-only or go: what was written stays.
 
-# In mounts of its own: a namespace that somebody makes meanwhile would keep a file system alive that
-# was unmounted here.
-if [ "$(id -u)" = 0 ] && [ -z "${OWN_MOUNTS:-}" ]; then
-	OWN_MOUNTS=1 exec unshare -m -- "$BASH" "$0"
-fi
 . tests/tap/tap.sh
 need_root "mounts file systems of its own"
+need_mounts
 plan 17
 
 bus=$(bus_name disks)
@@ -27,6 +23,14 @@ unmount()
 	tap_on_exit
 }
 trap unmount EXIT
+
+# on_disk SENTENCE FUNCTION...: a step that needs disk_make.
+loop() { false; }
+! has_loop || loop() { true; }
+on_disk()
+{
+	run_step_if loop "no loop device can be mounted" "$@"
+}
 
 # disk_make KIND SIZE [MOUNT-OPTION]: a file system in a file, at $disk.
 disk_make()
@@ -115,9 +119,9 @@ btrfs_laps()
 	umount "$disk"
 }
 if modprobe btrfs 2>/dev/null || grep -qw btrfs /proc/filesystems; then
-	run_step "a quota, on btrfs" quota
-	run_step "a quota, by pwrite" quota --writer pwrite
-	run_step "btrfs while the ring is lapped: every frame right or in a gap" btrfs_laps
+	on_disk "a quota, on btrfs" quota
+	on_disk "a quota, by pwrite" quota --writer pwrite
+	on_disk "btrfs while the ring is lapped: every frame right or in a gap" btrfs_laps
 else
 	skip 3 "this kernel has no btrfs"
 fi
@@ -132,8 +136,8 @@ beyond()
 	[ "$saved" -gt 10000 ]
 	umount "$disk"
 }
-run_step "EIO of a write: what is before it is kept, and counted" beyond EIO "Input/output error"
-run_step "EDQUOT of a write, where there is no btrfs: likewise" beyond EDQUOT "Disk quota exceeded"
+on_disk "EIO of a write: what is before it is kept, and counted" beyond EIO "Input/output error"
+on_disk "EDQUOT of a write, where there is no btrfs: likewise" beyond EDQUOT "Disk quota exceeded"
 
 # The whole disk stops: nothing can be cut off, written or made durable any more.
 # 0x8004587d: FS_IOC_SHUTDOWN; 1: the journal is written, 2: not even that.
@@ -155,8 +159,8 @@ dead_disk()
 	kept -ge
 	umount "$disk"
 }
-run_step "a disk that dies: after --repair at least what was synced is there" dead_disk 2
-run_step "a disk that dies with its journal written: likewise" dead_disk 1
+on_disk "a disk that dies: after --repair at least what was synced is there" dead_disk 2
+on_disk "a disk that dies with its journal written: likewise" dead_disk 1
 
 read_only()
 {
@@ -174,7 +178,7 @@ read_only()
 	kept -ge
 	umount "$disk"
 }
-run_step "a file system that turns read-only: likewise" read_only
+on_disk "a file system that turns read-only: likewise" read_only
 read_only_before()
 {
 	local out status=0
@@ -187,7 +191,7 @@ read_only_before()
 	[ "$status" = 1 ]
 	[ "$out" = "ncp-dump: $file: Read-only file system: 0 frames (0 bytes) are saved" ]
 }
-run_step "one that was read-only before: one line" read_only_before
+on_disk "one that was read-only before: one line" read_only_before
 
 # removed WHAT: it is noticed, though writes go on to succeed.
 removed()
@@ -202,8 +206,8 @@ removed()
 	umount "$disk"
 	file=$disk/x.pcapng
 }
-run_step "its directory is removed: said, and nothing is called saved" removed d
-run_step "the file alone is removed: likewise" removed d/x.pcapng
+on_disk "its directory is removed: said, and nothing is called saved" removed d
+on_disk "the file alone is removed: likewise" removed d/x.pcapng
 moved()
 {
 	disk_make ext4 64M
@@ -221,7 +225,7 @@ moved()
 	umount "$disk"
 	file=$disk/x.pcapng
 }
-run_step "its directory gets another name: the capture goes on" moved
+on_disk "its directory gets another name: the capture goes on" moved
 
 # Writes wait for ever: the ring goes round meanwhile.
 next_seq()
@@ -251,7 +255,7 @@ frozen()
 		grep "\"frames\":${BASH_REMATCH[1]},.*\"lost\":${BASH_REMATCH[2]},\"bytes\""
 	umount "$disk"
 }
-run_step "a disk that hangs until the ring was lapped: the loss is exact, the rest is right" frozen
+on_disk "a disk that hangs until the ring was lapped: the loss is exact, the rest is right" frozen
 
 # summary WRITER DIRECT
 summary()
@@ -288,7 +292,7 @@ device()
 	saved=1000
 	kept
 }
-run_step "a device as target: /dev/null, and a block device from its first byte on" device
+on_disk "a device as target: /dev/null, and a block device from its first byte on" device
 
 # What containers and hardened hosts have, where there is such a switch.
 sysctl_off()

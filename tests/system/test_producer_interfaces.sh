@@ -353,7 +353,7 @@ run_step "the same with two workers each" one_gone --workers 2
 run_step "one is made while ncp-dump writes" appears
 run_step "the same with two workers each" appears --workers 2
 run_step "none is there: paused until one is" none_there
-if [ -z "${TAP_USERNS:-}" ] && (: <>/dev/net/tun) 2>/dev/null; then
+if has_tun; then
 	run_step "one that is not what the filter was made for: an end, said" appears_as_another
 	run_step "two link types in one file" mixed_link_types
 else

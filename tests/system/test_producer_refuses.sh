@@ -3,13 +3,7 @@
 # test_producer_refuses.sh - what a producer is asked in vain: one clear line, the right exit status.
 . tests/tap/tap.sh
 need_root "makes small file systems and files of other users"
-
-# Mounts of our own, gone with the last process.
-if [ -z "${NCP_REFUSES:-}" ]; then
-	tap_clean_up
-	trap - EXIT INT TERM HUP
-	NCP_REFUSES=1 exec unshare -m -- "$BASH" "$0"
-fi
+need_mounts
 plan 26
 mkdir "$TAP_DIR/shm"
 mount -t tmpfs -o size=64m,mode=1777 tmpfs "$TAP_DIR/shm" || bail "cannot mount a tmpfs"

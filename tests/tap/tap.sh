@@ -161,6 +161,16 @@ tap_on_err()
 	tap_at=${tap_at:-"exit status $1 of $2"}
 }
 
+# run_step_if COMMAND WHY SENTENCE FUNCTION [ARG...]: run_step where COMMAND succeeds, elsewhere a skip.
+run_step_if()
+{
+	if "$1"; then
+		run_step "${@:3}"
+	else
+		skip 1 "$3: $2"
+	fi
+}
+
 # --- waiting --------------------------------------------------------------------------------
 
 # wait_for COMMAND SECONDS: evaluate COMMAND until it succeeds; fails at the deadline.
@@ -237,7 +247,7 @@ bus_name()
 	echo "$1-$TAP_ID"
 }
 
-# --- rights and network namespaces ----------------------------------------------------------
+# --- rights, mounts and network namespaces --------------------------------------------------
 
 # need_root WHY: skip everything unless this is root itself, not of a user namespace.
 need_root()
@@ -245,6 +255,43 @@ need_root()
 	if [ "$(id -u)" != 0 ] || [ -n "${TAP_USERNS:-}" ]; then
 		skip_all "needs root: $*"
 	fi
+}
+
+# tap_begin_again VARIABLE COMMAND...: this test from its start, with VARIABLE=1, in what COMMAND makes.
+tap_begin_again()
+{
+	tap_clean_up
+	trap - EXIT INT TERM HUP # what is ignored now would be so there, for ever
+	export "$1=1"
+	exec "${@:2}" -- "$BASH" "$0"
+}
+
+# need_mounts: from here on, file systems can be mounted.  The mounts are this test's alone, and end
+# with it: a namespace that somebody makes meanwhile would keep alive what was unmounted here.
+# Stands behind need_net.
+need_mounts()
+{
+	[ -z "${TAP_USERNS:-}${TAP_MOUNTS:-}" ] || return 0
+	unshare -m mount -t tmpfs tmpfs "$TAP_DIR" 2>/dev/null ||
+		skip_all "file systems cannot be mounted here"
+	tap_begin_again TAP_MOUNTS unshare -m
+}
+
+# has_loop: a file can be mounted as a file system; containers seldom have the devices.  Stands behind
+# need_mounts.
+has_loop()
+{
+	mkdir -p "$TAP_DIR/loop"
+	truncate -s 2M "$TAP_DIR/loop.image"
+	mkfs.ext4 -q "$TAP_DIR/loop.image" >/dev/null &&
+		mount -o loop "$TAP_DIR/loop.image" "$TAP_DIR/loop" 2>/dev/null &&
+		umount "$TAP_DIR/loop"
+}
+
+# has_tun: interfaces of programs can be made; a user namespace may not be allowed to.
+has_tun()
+{
+	[ -z "${TAP_USERNS:-}" ] && (: <>/dev/net/tun) 2>/dev/null
 }
 
 # need_net: from here on, network namespaces can be made.  Without root the test is begun again in
@@ -256,9 +303,7 @@ need_net()
 	if [ "$(id -u)" != 0 ]; then
 		unshare -Urnm true 2>/dev/null ||
 			skip_all "needs root or user namespaces"
-		tap_clean_up
-		trap - EXIT INT TERM HUP # what is ignored now would be so there, for ever
-		TAP_USERNS=1 exec unshare -Urnm -- "$BASH" "$0"
+		tap_begin_again TAP_USERNS unshare -Urnm
 	fi
 	if [ -n "${TAP_USERNS:-}" ]; then
 		# ip netns keeps its names under /run, which belongs to the real root.

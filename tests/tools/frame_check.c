@@ -106,10 +106,14 @@ static void gaps_read(struct gaps *g, const char *path)
 	uint8_t *bytes = MAP_FAILED;
 	struct stat st = { 0 };
 	size_t len, off = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = -1;
 
 	g->n = 0;
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+	/* Before it is opened: a FIFO's writer would take this for its reader, and the end of this
+	 * for his end. */
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
 		bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (fd >= 0)
 		close(fd);

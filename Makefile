@@ -230,6 +230,8 @@ deps  := DEPS='$(DEPS)' CC='$(CC)' tests/tools/deps.sh
 # Every processor, unless the caller gave a -j of his own.
 jobs   = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 build  = $(MAKE) --no-print-directory $(jobs)
+# A signal that the caller ignores would be ignored by all that the tests start.
+prove  = env --default-signal prove $(PROVEFLAGS)
 export NCP_BUILD := $(abspath $B)
 export NCP_BIN   := $(NCP_BUILD)/bin
 
@@ -238,14 +240,14 @@ check:
 	@$(deps)
 	+@$(build) tests
 	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" \
-		prove $(if $(V),-v) $(PROVEFLAGS) --exec '' $(run)
+		$(prove) $(if $(V),-v) --exec '' $(run)
 
 check-system:
 	+@$(MAKE) --no-print-directory check T=tests/system
 
 check-model:
 	@$(deps)
-	@prove -v $(PROVEFLAGS) --exec '' tests/model/run
+	@$(prove) -v --exec '' tests/model/run
 
 check-kills:
 	+@NCP_KILLS=50 $(MAKE) --no-print-directory check T=tests/system/test_dump_kills
@@ -258,7 +260,7 @@ storm: SECONDS ?= 30
 storm:
 	@$(deps)
 	+@$(build) tests T=tests/race
-	@NCP_STORM_SECONDS=$(SECONDS) prove -v --exec '' $(filter $(B)/tests/race/test_storm%, \
+	@NCP_STORM_SECONDS=$(SECONDS) $(prove) -v --exec '' $(filter $(B)/tests/race/test_storm%, \
 		$(patsubst %.c,$(B)/%,$(test_src)))
 
 # The fuzzers of tests/fuzz one after the other, by clang and libFuzzer, for SECONDS in all; T= names
@@ -282,7 +284,7 @@ fuzz:
 check-web:
 	@$(deps)
 	+@$(build) all
-	@PATH="$(NCP_BIN):$$PATH" prove $(if $(V),-v) --exec '' tests/web/check.sh
+	@PATH="$(NCP_BIN):$$PATH" $(prove) $(if $(V),-v) --exec '' tests/web/check.sh
 
 # A report beside the peers, on stdout: keep the machine quiet.  RUNS=9: more runs than 5.
 bench:
@@ -298,7 +300,7 @@ deb:
 check-deb: deb
 	@$(deps) check-deb
 	+@$(build) tests T=tests/packages
-	@prove -v $(PROVEFLAGS) --exec '' tests/packages/install.sh
+	@$(prove) -v --exec '' tests/packages/install.sh
 
 demo:
 	@$(deps)

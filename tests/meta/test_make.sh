@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_make.sh - the Makefile itself, on a small tree: what is rebuilt, whose files, what is said.
 . tests/tap/tap.sh
-plan 20
+plan 21
 
 unset MAKEFLAGS MAKELEVEL MFLAGS BUILD SANITIZE T V WERROR DEPS CC CFLAGS CPPFLAGS LDFLAGS
 unset SUDO_UID SUDO_GID
@@ -19,7 +19,7 @@ small_tree()
 		>"$tree/libncpbus/util/one.c"
 	printf '#!/bin/sh\nexit 0\n' >"$tree/tests/tools/deps.sh"
 	# shellcheck disable=SC2016 # a script of its own
-	printf '#!/bin/sh\necho 1..1\necho "$VERDICT 1 - told"\n' >"$tree/tests/system/test_told.sh"
+	printf '#!/bin/sh\necho 1..1\necho "$VERDICT 1 - told"\ngrep SigIgn /proc/self/status >&2\n' >"$tree/tests/system/test_told.sh"
 	chmod +x "$tree"/tests/*/*.sh
 }
 run_step "makes a small tree" small_tree
@@ -48,6 +48,8 @@ is "0 yes" "$rc $([ -f "$tree/build/address-undefined/lib/libncputil.a" ] && ech
 
 in_tree VERDICT=ok make check
 like "0 .*Files=1, Tests=1,.*Result: PASS" "$rc ${out//$'\n'/ }" "a good test passes"
+in_tree VERDICT=ok bash -c "trap '' INT; make check"
+like "SigIgn:[[:space:]]*[0-9a-f]*[014589cd] .*Result: PASS" "${out//$'\n'/ }" "with no signal ignored, whoever began it"
 in_tree VERDICT="not ok" make check
 like "2 .*Result: FAIL" "$rc ${out//$'\n'/ }" "a bad one fails make"
 in_tree VERDICT=ok make check T=tests/system/test_told

@@ -44,9 +44,7 @@ static int tell(struct serve *serve, const struct fleet *fleet, struct json *j)
 		const struct fleet_bus *b = fleet->bus[i];
 
 		if (b->attached)
-			object_snapshot(j, &b->snapshot,
-					b->sample && b->sample->last.span_ns ? &b->sample->last
-									     : NULL);
+			object_snapshot(j, &b->snapshot, fleet_traffic(b));
 		else
 			object_unknown(j, b->name.name, b->why);
 	}
@@ -82,14 +80,16 @@ int listen_run(const struct stats_options *o, struct ticker *t)
 		return message_error(EXIT_FAILED, MESSAGE_TEXT("--listen %s", o->listen), why,
 				     "give ADDR:PORT, such as 127.0.0.1:10469");
 	}
-	*fleet = (struct fleet){ .only = o->bus, .dir = o->dir, .trust = o->trust };
+	*fleet = (struct fleet){
+		.only = o->bus, .dir = o->dir, .trust = o->trust, .sampled = true
+	};
 	json_open(&j);
 	greet(serve);
 	do {
 		r = fleet_take(fleet);
 		if (r == 0)
 			r = tell(serve, fleet, &j);
-		next += o->interval_ns;
+		next = ticker_next(next, o->interval_ns);
 		while (r == 0 && !t->ended) {
 			uint64_t now = look_now(CLOCK_MONOTONIC);
 
@@ -99,16 +99,11 @@ int listen_run(const struct stats_options *o, struct ticker *t)
 									   : now + SAMPLE_EVERY_NS);
 			fleet_sample(fleet);
 		}
-		/* Late, after a SIGSTOP for instance: no burst of looks to catch up. */
-		uint64_t now = look_now(CLOCK_MONOTONIC);
-		if (now > next + o->interval_ns)
-			next = now;
 	} while (r == 0 && !t->ended);
 	serve_stop(serve);
 	json_close(&j);
 	fleet_close(fleet);
 	free(fleet);
-	return r < 0 ? message_error(EXIT_FAILED, "looking at busses",
-				     r == -1 ? "no memory" : ncp_strerror(r), NULL)
+	return r < 0 ? message_error(EXIT_FAILED, "looking at busses", ncp_strerror(r), NULL)
 		     : EXIT_DONE;
 }

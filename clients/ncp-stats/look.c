@@ -3,16 +3,17 @@
 #include "look.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "util/escape.h"
 
-/* Clients come and go between counting and reading them: room for some more. */
+/* Room for more clients than there were at the look before. */
 #define PEERS_MORE 8
 /* A registry is open to anybody in the group: so many clients are shown at most. */
-#define PEERS_MAX 4096
+#define PEERS_MAX 16384
 
 uint64_t look_now(int clock)
 {
@@ -54,6 +55,7 @@ int look_open(struct look *l, char *why)
 		return r;
 	r = ncp_bus_info(client, &info);
 	if (r < 0) {
+		snprintf(why, LOOK_WHY_CAP, "%s", ncp_strerror(r));
 		ncp_detach(client);
 		return r;
 	}
@@ -125,26 +127,29 @@ static int by_name_and_pid(const void *a, const void *b)
 
 static int take_clients(struct look *l, struct snapshot *s)
 {
-	int n = ncp_peers(l->client, NULL, 0), cap;
-	struct ncp_peer *peer;
+	struct ncp_peer *peer = NULL;
+	int n, cap = l->n_clients;
 
+	/* Counting costs as much as reading, so read; again, if there was no room. */
+	do {
+		cap = cap + PEERS_MORE < PEERS_MAX ? cap + PEERS_MORE : PEERS_MAX;
+		free(peer);
+		peer = calloc((size_t)cap, sizeof(*peer));
+		if (!peer)
+			return -ENOMEM;
+		peer[0].size = sizeof(*peer);
+		n = ncp_peers(l->client, peer, cap);
+	} while (n > cap && cap < PEERS_MAX && (cap = n));
 	/* A registry that cannot be read shows no client, and a bus may have none. */
-	if (n < 0)
-		return 0;
-	cap = n + PEERS_MORE < PEERS_MAX ? n + PEERS_MORE : PEERS_MAX;
-	peer = calloc((size_t)cap, sizeof(*peer));
-	s->client = calloc((size_t)cap, sizeof(*s->client));
-	if (!peer || !s->client) {
+	s->n_clients_in_all = n > 0 ? (uint32_t)n : 0;
+	n = n < 0 ? 0 : n < cap ? n : cap;
+	l->n_clients = n;
+	s->client = calloc((size_t)n + 1, sizeof(*s->client));
+	if (!s->client) {
 		free(peer);
 		return -ENOMEM;
 	}
-	peer[0].size = sizeof(*peer);
-	n = ncp_peers(l->client, peer, cap);
-	s->n_clients_in_all = n > 0 ? (uint32_t)n : 0;
-	if (n > cap)
-		n = cap;
-	if (n > 0)
-		qsort(peer, (size_t)n, sizeof(*peer), by_name_and_pid);
+	qsort(peer, (size_t)n, sizeof(*peer), by_name_and_pid);
 	for (int i = 0; i < n; i++)
 		s->client[s->n_clients++].peer = peer[i];
 	free(peer);
@@ -184,8 +189,9 @@ enum look_again look_again(struct look *l, uint32_t state)
 	}
 	if (r < 0)
 		return LOOK_SAME; /* somebody else's, or not ready: the old one stays in view */
-	if (ncp_bus_info(client, &now) < 0 || ncp_bus_info(l->client, &then) < 0 ||
-	    now.incarnation == then.incarnation) {
+	/* Of one that is corrupt by now nothing is known: whatever is whole is better. */
+	if (ncp_bus_info(client, &now) < 0 ||
+	    (ncp_bus_info(l->client, &then) == 0 && now.incarnation == then.incarnation)) {
 		ncp_detach(client);
 		l->gone = false;
 		return was_gone ? LOOK_BACK : LOOK_SAME;

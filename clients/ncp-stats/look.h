@@ -16,6 +16,7 @@ struct look {
 	struct ncp_client *client;
 	struct snapshot_past past;
 	uint64_t heartbeat; /* at attach */
+	int n_clients;	    /* at the last look */
 	bool gone;	    /* nothing bore the bus's name when last looked for */
 };
 
@@ -52,7 +53,8 @@ int look_take(struct look *l, struct snapshot *s);
 /*
  * look_again - does another bus bear the name now?
  *
- *   state  that of the last snapshot: a bus that is starting or live is not looked for again
+ *   state  that of the last snapshot, NCP_DEAD if it is corrupt: a bus that is starting or live is not
+ *          looked for again
  */
 enum look_again look_again(struct look *l, uint32_t state);
 

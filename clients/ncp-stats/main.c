@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fleet.h"
 #include "listen.h"
 #include "look.h"
 #include "object.h"
@@ -115,16 +116,20 @@ static int only_bus(const char *dir, struct ncp_bus_name *only, bool several)
 			     "name one with -i");
 }
 
-/* Wait for one sign of life, or until it is known that none comes. */
-static void settle(struct out *out, struct look *l, uint64_t until_ns)
+/* Wait for one sign of life of each bus, or until it is known that none comes. */
+static void settle(struct out *out, struct fleet *f)
 {
-	while (!out->ticker.ended && !look_settled(l)) {
-		uint64_t now = look_now(CLOCK_MONOTONIC);
+	uint64_t until_ns = look_now(CLOCK_MONOTONIC) + SETTLE_NS;
 
-		if (now >= until_ns)
-			break;
-		(void)ticker_sleep(&out->ticker, now + SETTLE_POLL_NS);
-	}
+	for (uint32_t i = 0; i < f->n; i++)
+		while (f->bus[i]->attached && !out->ticker.ended &&
+		       !look_settled(&f->bus[i]->look)) {
+			uint64_t now = look_now(CLOCK_MONOTONIC);
+
+			if (now >= until_ns)
+				break;
+			(void)ticker_sleep(&out->ticker, now + SETTLE_POLL_NS);
+		}
 }
 
 /* --- showing -------------------------------------------------------------------------------- */
@@ -146,18 +151,24 @@ static int text_flush(FILE *f)
 	return fflush(f) || ferror(f) ? out_error(errno ? -errno : -EIO) : 0;
 }
 
-static int take_error(int code, const char *bus)
+static int bus_error(const char *bus, const char *why)
 {
-	return message_error(EXIT_FAILED, MESSAGE_TEXT("bus %s", bus), ncp_strerror(code), NULL);
+	return message_error(EXIT_FAILED, MESSAGE_TEXT("bus %s", bus), why, NULL);
 }
 
-/* Tell, beside the looks, of what a script's reader should not have to find out by comparing. */
-static void note_changes(const struct look *l, enum look_again again, uint32_t before,
-			 const struct snapshot *s)
-{
-	const char *what = MESSAGE_TEXT("bus %s", l->bus);
+/* What a script's reader should not have to find out by comparing. */
+struct seen {
+	uint32_t state;
+	bool wrong;
+};
 
-	switch (again) {
+/* Tell, beside the looks, what has changed. */
+static void note_changes(const struct fleet_bus *b, struct seen *before)
+{
+	const struct seen now = { b->snapshot.info.state, b->snapshot.wrong != NULL };
+	const char *what = MESSAGE_TEXT("bus %s", b->name.name);
+
+	switch (b->again) {
 	case LOOK_REPLACED:
 		message_note(what, "it was replaced by a new one", NULL);
 		break;
@@ -170,165 +181,133 @@ static void note_changes(const struct look *l, enum look_again again, uint32_t b
 	case LOOK_SAME:
 		break;
 	}
-	if (s->info.state == before || again == LOOK_REPLACED)
-		return;
-	if (s->info.state == NCP_DEAD)
-		message_note(what, "its producer is dead", "waiting for it to come back");
-	else if (s->info.state == NCP_STOPPED)
-		message_note(what, "its producer was stopped", "waiting for it to come back");
+	if (now.wrong && !before->wrong)
+		message_note(what, b->snapshot.wrong, "waiting for a whole one");
+	else if (now.state != before->state && b->again != LOOK_REPLACED &&
+		 (now.state == NCP_DEAD || now.state == NCP_STOPPED))
+		message_note(what,
+			     now.state == NCP_DEAD ? "its producer is dead"
+						   : "its producer was stopped",
+			     "waiting for it to come back");
+	*before = now;
 }
 
 /* --- what the program does ------------------------------------------------------------------ */
 
-static int do_list(const struct stats_options *o, struct out *out)
+static int list_row(struct out *out, const struct fleet_bus *b)
 {
-	uint64_t until = look_now(CLOCK_MONOTONIC) + SETTLE_NS;
-	struct ncp_bus_name *names;
-	struct look *looks = NULL;
-	char (*why)[LOOK_WHY_CAP] = NULL;
-	int *code = NULL;
-	int n = names_get(o->dir, &names), r = 0;
+	if (out->as_json) {
+		if (b->attached)
+			object_snapshot(&out->json, &b->snapshot, NULL);
+		else
+			object_unknown(&out->json, b->name.name, b->why);
+		return json_show(out);
+	}
+	if (b->attached)
+		render_list_row(out->f, &b->snapshot);
+	else
+		render_list_unknown(out->f, b->name.name, b->why);
+	return text_flush(out->f);
+}
 
-	if (n < 0)
-		return list_error(n, o->dir);
-	if (n == 0) {
+static int do_list(struct fleet *f, struct out *out)
+{
+	int r = 0;
+
+	if (f->n == 0) {
 		message_note("no bus", NULL, "start ncp-producer");
 		return EXIT_DONE;
 	}
-	looks = calloc((size_t)n, sizeof(*looks));
-	why = calloc((size_t)n, sizeof(*why));
-	code = calloc((size_t)n, sizeof(*code));
-	if (!looks || !why || !code) {
-		r = list_error(-ENOMEM, o->dir);
-		goto out;
-	}
-	/* All at first, so that their hearts beat side by side. */
-	for (int i = 0; i < n; i++) {
-		looks[i] = (struct look){ .bus = names[i].name, .dir = o->dir, .trust = o->trust };
-		code[i] = look_open(&looks[i], why[i]);
-	}
+	/* All of them first, so that their hearts beat side by side. */
+	settle(out, f);
+	r = fleet_take(f);
+	if (r < 0)
+		return list_error(r, f->dir);
 	if (!out->as_json)
 		render_list_head(out->f);
-	for (int i = 0; i < n && r == 0 && !out->ticker.ended; i++) {
-		struct snapshot s = { 0 };
-
-		if (code[i] == NCP_ENOBUS)
-			continue; /* it went meanwhile */
-		if (code[i] == 0) {
-			settle(out, &looks[i], until);
-			code[i] = look_take(&looks[i], &s);
-		}
-		const char *reason = *why[i] ? why[i] : ncp_strerror(code[i]);
-		if (code[i] < 0 && out->as_json)
-			object_unknown(&out->json, names[i].name, reason);
-		else if (code[i] < 0)
-			render_list_unknown(out->f, names[i].name, reason);
-		else if (out->as_json)
-			object_snapshot(&out->json, &s, NULL);
-		else
-			render_list_row(out->f, &s);
-		snapshot_free(&s);
-		r = out->as_json ? json_show(out) : text_flush(out->f);
-	}
-out:
-	for (int i = 0; looks && i < n; i++)
-		look_close(&looks[i]);
-	free(looks);
-	free(why);
-	free(code);
-	free(names);
+	for (uint32_t i = 0; i < f->n && r == 0 && !out->ticker.ended; i++)
+		if (f->bus[i]->attached || f->bus[i]->code != NCP_ENOBUS) /* it went meanwhile */
+			r = list_row(out, f->bus[i]);
+	if (f->left_out)
+		message_note(MESSAGE_TEXT("%u more busses", f->left_out), "not shown", NULL);
 	return r;
 }
 
-/* One look, shown.  once: all of it as text, not just a line.  s is the caller's to free. */
-static int show(struct out *out, struct look *l, bool once, struct snapshot *s)
+/* One look at the only bus, shown.  once: all of it as text, not just a line. */
+static int look(struct fleet *f, struct out *out, bool once)
 {
-	int r = look_take(l, s);
+	const struct fleet_bus *b = f->bus[0];
+	int r = fleet_take(f);
 
 	if (r < 0)
-		return take_error(r, l->bus);
+		return bus_error(b->name.name, ncp_strerror(r));
+	if (!b->attached)
+		return bus_error(b->name.name, b->why);
 	if (out->as_json) {
-		object_snapshot(&out->json, s, NULL);
+		object_snapshot(&out->json, &b->snapshot, NULL);
 		return json_show(out);
 	}
 	if (once)
-		render_view(out->f, s);
+		render_view(out->f, &b->snapshot);
 	else
-		render_line(out->f, s);
+		render_line(out->f, &b->snapshot);
 	return text_flush(out->f);
 }
 
 /* Look, sleep, look, until a signal says enough. */
-static int watch(const struct stats_options *o, struct out *out, struct look *l)
+static int watch(struct fleet *f, struct out *out, uint64_t interval_ns)
 {
-	enum look_again again = LOOK_SAME;
 	uint64_t next = look_now(CLOCK_MONOTONIC);
-	struct snapshot s = { 0 };
-	uint32_t state = NCP_LIVE;
+	struct seen seen = { .state = NCP_LIVE };
 	int r;
 
-	for (;;) {
-		struct snapshot fresh = { 0 };
-
-		r = show(out, l, false, &fresh);
-		if (r) {
-			snapshot_free(&fresh);
-			break;
-		}
-		snapshot_free(&s);
-		s = fresh;
-		note_changes(l, again, state, &s);
-		state = s.info.state;
-		next += o->interval_ns;
+	while ((r = look(f, out, false)) == 0) {
+		note_changes(f->bus[0], &seen);
+		next = ticker_next(next, interval_ns);
 		while (!out->ticker.ended && !ticker_sleep(&out->ticker, next))
 			;
 		if (out->ticker.ended)
 			break;
-		/* Late, after a SIGSTOP for instance: no burst of looks to catch up. */
-		uint64_t now = look_now(CLOCK_MONOTONIC);
-		if (now > next + o->interval_ns)
-			next = now;
-		again = look_again(l, state);
 	}
 	if (r == 0 && !out->as_json) {
-		render_summary(out->f, &s);
+		render_summary(out->f, &f->bus[0]->snapshot);
 		r = text_flush(out->f);
 	}
-	snapshot_free(&s);
 	return r;
+}
+
+/* The only bus is in f, not yet opened. */
+static int look_at(const struct stats_options *o, struct fleet *f, struct out *out)
+{
+	int r = fleet_open(f);
+
+	if (r < 0)
+		return bus_error(f->only, ncp_strerror(r));
+	if (!f->bus[0]->attached)
+		return no_bus_error(f->bus[0]->code, f->only, f->bus[0]->why);
+	settle(out, f);
+	return o->once ? look(f, out, true) : watch(f, out, o->interval_ns);
 }
 
 static int run(const struct stats_options *o, struct out *out)
 {
-	struct look l = { .bus = o->bus, .dir = o->dir, .trust = o->trust };
+	struct fleet f = { .only = o->bus, .dir = o->dir, .trust = o->trust };
 	struct ncp_bus_name only;
-	char why[LOOK_WHY_CAP];
-	int r;
+	int r = 0;
 
-	if (o->list)
-		return do_list(o, out);
-	if (!l.bus) {
-		r = only_bus(o->dir, &only, out->on_screen);
-		if (r)
-			return r;
-		if (!*only.name)
-			return terminal_run(o, &out->ticker);
-		l.bus = only.name;
+	if (o->list) {
+		r = fleet_open(&f);
+		r = r < 0 ? list_error(r, o->dir) : do_list(&f, out);
+	} else {
+		if (!f.only) {
+			r = only_bus(o->dir, &only, out->on_screen);
+			f.only = r == 0 && *only.name ? only.name : NULL;
+		}
+		if (r == 0)
+			r = out->on_screen ? terminal_run(o, &out->ticker) : look_at(o, &f, out);
 	}
-	r = look_open(&l, why);
-	if (r < 0)
-		return no_bus_error(r, l.bus, why);
-	settle(out, &l, look_now(CLOCK_MONOTONIC) + SETTLE_NS);
-	if (o->once) {
-		struct snapshot s = { 0 };
-
-		r = show(out, &l, true, &s);
-		snapshot_free(&s);
-	} else if (!out->on_screen) {
-		r = watch(o, out, &l);
-	}
-	look_close(&l);
-	return out->on_screen ? terminal_run(o, &out->ticker) : r;
+	fleet_close(&f);
+	return r;
 }
 
 int main(int argc, char **argv)

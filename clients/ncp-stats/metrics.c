@@ -3,7 +3,6 @@
 #include "metrics.h"
 
 #include <inttypes.h>
-#include <stddef.h>
 #include <string.h>
 
 enum type {
@@ -73,48 +72,48 @@ static void put_seconds(const struct out *o, uint64_t ns)
 
 /* --- one number a bus ------------------------------------------------------------------------- */
 
-/* What stands in the bus's own counters as it is. */
-struct of_bus {
-	const char *name;
-	enum type type;
-	const char *unit, *help;
-	size_t off; /* of a uint64_t in struct ncp_bus_info */
-};
-
-static const struct of_bus of_bus[] = {
-	{ "ncp_frames_published", COUNTER, NULL, "Frames published on the bus.",
-	  offsetof(struct ncp_bus_info, next_seq) },
-	{ "ncp_published_bytes", COUNTER, "bytes", "Captured bytes of these frames.",
-	  offsetof(struct ncp_bus_info, bytes) },
-	{ "ncp_received_frames", COUNTER, NULL, "Frames that reached the source's hook.",
-	  offsetof(struct ncp_bus_info, received) },
-	{ "ncp_truncated_frames", COUNTER, NULL, "Frames published shorter than they were.",
-	  offsetof(struct ncp_bus_info, truncated) },
-	{ "ncp_discarded_frames", COUNTER, NULL, "Frames received and left out on purpose.",
-	  offsetof(struct ncp_bus_info, discarded) },
-	{ "ncp_kernel_ring_freezes", COUNTER, NULL, "Times the kernel's ring was full.",
-	  offsetof(struct ncp_bus_info, freezes) },
-	{ "ncp_producer_starts", COUNTER, NULL, "Starts of a producer on this bus.",
-	  offsetof(struct ncp_bus_info, epoch) },
-	{ "ncp_ring_size_bytes", GAUGE, "bytes", "Size of the ring.",
-	  offsetof(struct ncp_bus_info, ring_size) },
-};
-
-static void print_of_bus(const struct out *o, const struct fleet *fleet, const struct of_bus *m)
+static void print_of_bus(const struct out *o, const struct fleet *fleet)
 {
+	static const struct {
+		const char *name, *unit, *help;
+	} counters[TOTALS_OF_BUS] = {
+		[TOTALS_PUBLISHED] = { "ncp_frames_published", NULL, "Frames published on the bus." },
+		[TOTALS_BYTES] = { "ncp_published_bytes", "bytes", "Captured bytes of these frames." },
+		[TOTALS_RECEIVED] = { "ncp_received_frames", NULL,
+				      "Frames that reached the source's hook." },
+		[TOTALS_TRUNCATED] = { "ncp_truncated_frames", NULL,
+				       "Frames published shorter than they were." },
+		[TOTALS_DISCARDED] = { "ncp_discarded_frames", NULL,
+				       "Frames received and left out on purpose." },
+		[TOTALS_FREEZES] = { "ncp_kernel_ring_freezes", NULL,
+				     "Times the kernel's ring was full." },
+		[TOTALS_STARTS] = { "ncp_producer_starts", NULL,
+				    "Starts of a producer on this bus." },
+	};
 	char name[64];
 
-	snprintf(name, sizeof(name), "%s%s", m->name, m->type == COUNTER ? "_total" : "");
-	family(o, m->name, m->type, m->unit, m->help);
-	for (uint32_t i = 0; i < fleet->n; i++) {
-		const struct fleet_bus *b = fleet->bus[i];
-		uint64_t n;
+	for (int k = 0; k < TOTALS_OF_BUS; k++) {
+		snprintf(name, sizeof(name), "%s_total", counters[k].name);
+		family(o, counters[k].name, COUNTER, counters[k].unit, counters[k].help);
+		for (uint32_t i = 0; i < fleet->n; i++) {
+			const struct total *t = &fleet->bus[i]->totals.of_bus[k];
 
-		memcpy(&n, (const char *)&b->snapshot.info + m->off, sizeof(n));
-		if (!b->attached || n == NCP_UNKNOWN)
+			if (!t->known)
+				continue;
+			sample(o, name, fleet->bus[i], NULL, NULL);
+			put_u64(o, total_value(t));
+		}
+	}
+}
+
+static void print_ring_size(const struct out *o, const struct fleet *fleet)
+{
+	family(o, "ncp_ring_size_bytes", GAUGE, "bytes", "Size of the ring.");
+	for (uint32_t i = 0; i < fleet->n; i++) {
+		if (!fleet->bus[i]->attached)
 			continue;
-		sample(o, name, b, NULL, NULL);
-		put_u64(o, n);
+		sample(o, "ncp_ring_size_bytes", fleet->bus[i], NULL, NULL);
+		put_u64(o, fleet->bus[i]->snapshot.info.ring_size);
 	}
 }
 
@@ -138,7 +137,7 @@ static void print_up(const struct out *o, const struct fleet *fleet)
 		const uint32_t state = b->snapshot.info.state;
 
 		sample(o, "ncp_producer_up", b, NULL, NULL);
-		put_u64(o, b->attached && !b->snapshot.gone &&
+		put_u64(o, b->attached && !b->snapshot.gone && !b->snapshot.wrong &&
 				   (state == NCP_STARTING || state == NCP_LIVE ||
 				    state == NCP_PAUSED));
 	}
@@ -158,40 +157,23 @@ static void print_depth(const struct out *o, const struct fleet *fleet)
 
 /* --- by interface, by client ------------------------------------------------------------------ */
 
-/* Interfaces without a name, or with the name of one before them, are told by their number. */
-static const char *interface_name(const struct snapshot *s, uint32_t i, char out[80])
-{
-	const char *name = s->interface[i].name;
-	bool again = !*name;
-
-	for (uint32_t k = 0; k < i && !again; k++)
-		again = !strcmp(name, s->interface[k].name);
-	if (!again)
-		return name;
-	snprintf(out, 80, "%s#%" PRIu32, name, i);
-	return out;
-}
-
 static void print_interfaces(const struct out *o, const struct fleet *fleet,
 			     const char *family_name, const char *help, bool drops)
 {
-	char name[64], buf[80];
+	char name[64];
 
 	snprintf(name, sizeof(name), "%s_total", family_name);
 	family(o, family_name, COUNTER, NULL, help);
-	for (uint32_t i = 0; i < fleet->n; i++) {
-		const struct snapshot *s = &fleet->bus[i]->snapshot;
+	for (uint32_t i = 0; i < fleet->n; i++)
+		for (uint32_t k = 0; k <= TOTALS_INTERFACES; k++) {
+			const struct totals_interface *n = &fleet->bus[i]->totals.interface[k];
+			const struct total *t = drops ? &n->kernel_drops : &n->published;
 
-		for (uint32_t k = 0; k < s->n_interfaces; k++) {
-			uint64_t n = drops ? s->interface[k].kernel_drops
-					   : s->interface[k].published;
-
-			if (n == NCP_UNKNOWN)
+			if (!t->known)
 				continue;
-			sample(o, name, fleet->bus[i], "interface", interface_name(s, k, buf));
-			put_u64(o, n);
+			sample(o, name, fleet->bus[i], "interface", n->name);
+			put_u64(o, total_value(t));
 		}
-	}
 }
 
 /* Names that no client has had are left out; names of those that left stay, with their sums. */
@@ -248,7 +230,7 @@ static void print_info(const struct out *o, const struct fleet *fleet)
 		snprintf(incarnation, sizeof(incarnation), "%016" PRIx64,
 			 b->snapshot.info.incarnation);
 		label(o, "incarnation", incarnation, ',');
-		label(o, "state", ncp_state_name(b->snapshot.info.state), ',');
+		label(o, "state", snapshot_state(&b->snapshot), ',');
 		label(o, "reliable", b->snapshot.info.reliable ? "true" : "false", ',');
 		fputs("} 1\n", o->f);
 	}
@@ -258,8 +240,8 @@ void metrics_print(FILE *f, const struct fleet *fleet, bool open)
 {
 	const struct out o = { .f = f, .open = open };
 
-	for (size_t i = 0; i < sizeof(of_bus) / sizeof(*of_bus); i++)
-		print_of_bus(&o, fleet, &of_bus[i]);
+	print_of_bus(&o, fleet);
+	print_ring_size(&o, fleet);
 	print_clients_now(&o, fleet);
 	print_up(&o, fleet);
 	print_depth(&o, fleet);

@@ -193,14 +193,14 @@ static void put_traffic(struct json *j, const struct traffic *t)
 void object_snapshot(struct json *j, const struct snapshot *s, const struct traffic *traffic)
 {
 	const struct ncp_bus_info *i = &s->info;
-	const char *reason = ncp_reason_text(i->reason);
+	const char *reason = snapshot_reason(s);
 
 	json_object_begin(j);
 	put_u64(j, "schema", 1);
 	json_key(j, "time");
 	json_time(j, s->at_ns);
 	put_str(j, "bus", i->name);
-	put_str(j, "state", ncp_state_name(i->state));
+	put_str(j, "state", snapshot_state(s));
 	put_str(j, "reason", *reason ? reason : NULL);
 	put_bool(j, "gone", s->gone);
 	put_u64(j, "pid", i->pid ? i->pid : NCP_UNKNOWN);

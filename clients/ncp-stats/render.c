@@ -82,11 +82,11 @@ const char *render_duration(char out[RENDER_CAP], uint64_t ns)
 /* "live", "paused (interface down)", "ended (removed)". */
 static void put_state(FILE *f, const struct snapshot *s)
 {
-	const char *reason = ncp_reason_text(s->info.reason);
+	const char *reason = snapshot_reason(s);
 
-	fputs(ncp_state_name(s->info.state), f);
+	fputs(snapshot_state(s), f);
 	/* A dead producer's reason is of the state it died in. */
-	if (*reason && s->info.state != NCP_DEAD)
+	if (*reason && (s->wrong || s->info.state != NCP_DEAD))
 		fprintf(f, " (%s)", reason);
 	if (s->gone)
 		fputs(", its name is gone", f);
@@ -256,7 +256,7 @@ void render_list_row(FILE *f, const struct snapshot *s)
 	char a[RENDER_CAP], b[RENDER_CAP], c[RENDER_CAP], d[RENDER_CAP];
 
 	fprintf(f, "%-16s %-9s %8s %9s %14s %12s %8u\n", s->info.name,
-		ncp_state_name(s->info.state), render_bytes(a, s->info.ring_size),
+		snapshot_state(s), render_bytes(a, s->info.ring_size),
 		render_duration(b, s->depth_ns), render_count(c, s->info.next_seq),
 		render_count(d, s->info.kernel_drops), s->n_clients_in_all);
 }

@@ -37,6 +37,7 @@ int sample_open(struct sample *s, const char *bus, const char *dir, const char *
 	}
 	s->interface = UINT32_MAX;
 	s->may = SAMPLE_BURST;
+	s->random = look_now(CLOCK_MONOTONIC) | 1;
 	s->at_ns = look_now(CLOCK_MONOTONIC);
 	begin(s);
 	return 0;
@@ -74,7 +75,7 @@ static void frame_add(struct sample *s, const struct ncp_frame *f, double scale)
 static void read_run(struct sample *s, uint64_t n, double scale, uint64_t *passed)
 {
 	struct ncp_frame f[BATCH] = { NCP_FRAME_INIT };
-	int r;
+	int r = 0;
 
 	while (n && (r = ncp_next_batch(s->client, f, (int)(n < BATCH ? n : BATCH))) > 0) {
 		for (int i = 0; i < r; i++) {
@@ -94,6 +95,8 @@ static void read_run(struct sample *s, uint64_t n, double scale, uint64_t *passe
 				*passed += account(s, f[i].next_seq);
 		}
 	}
+	if (n && r < 0 && s->code == 0)
+		s->code = r;
 	traffic_run_end(&s->now);
 }
 
@@ -107,12 +110,21 @@ static void allow(struct sample *s)
 	s->may = s->may + more < SAMPLE_BURST ? s->may + more : SAMPLE_BURST;
 }
 
+/* Below n.  Source: Marsaglia, Xorshift RNGs, 2003. */
+static uint64_t random_below(struct sample *s, uint64_t n)
+{
+	s->random ^= s->random << 13;
+	s->random ^= s->random >> 7;
+	s->random ^= s->random << 17;
+	return s->random % n;
+}
+
 void sample_some(struct sample *s)
 {
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
 	uint64_t passed = 0;
 
-	if (!s->client || ncp_bus_info(s->client, &info) < 0)
+	if (s->code < 0 || ncp_bus_info(s->client, &info) < 0)
 		return;
 	allow(s);
 	uint64_t due = info.incarnation == s->incarnation && info.next_seq > s->seq
@@ -132,7 +144,7 @@ void sample_some(struct sample *s)
 			struct ncp_where to = NCP_WHERE_INIT;
 
 			to.whence = NCP_SEQ;
-			to.value = from + step * i;
+			to.value = from + step * i + random_below(s, step - run + 1);
 			to.incarnation = info.incarnation;
 			if (ncp_seek(s->client, &to) == 0)
 				read_run(s, run, (double)due / (double)(run * SAMPLE_RUNS), &passed);
@@ -147,14 +159,13 @@ void sample_some(struct sample *s)
 	traffic_stratum_end(&s->now, passed);
 }
 
-void sample_turn(struct sample *s)
+int sample_turn(struct sample *s)
 {
-	if (!s->client)
-		return;
 	sample_some(s);
 	s->now.span_ns = look_now(CLOCK_MONOTONIC) - s->begun_ns;
 	s->last = s->now;
 	begin(s);
+	return s->code;
 }
 
 void sample_close(struct sample *s)

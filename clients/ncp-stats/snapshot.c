@@ -112,6 +112,24 @@ void snapshot_derive(struct snapshot *s, struct snapshot_past *past)
 		derive_client(s, &s->client[i]);
 }
 
+void snapshot_wrong(struct snapshot *s, const char *why, uint64_t at_ns, uint64_t mono_ns)
+{
+	s->wrong = why;
+	s->at_ns = at_ns;
+	s->mono_ns = mono_ns;
+	s->has_rates = false;
+}
+
+const char *snapshot_state(const struct snapshot *s)
+{
+	return s->wrong ? "corrupt" : ncp_state_name(s->info.state);
+}
+
+const char *snapshot_reason(const struct snapshot *s)
+{
+	return s->wrong ? s->wrong : ncp_reason_text(s->info.reason);
+}
+
 uint64_t snapshot_lost(const struct snapshot *s)
 {
 	uint64_t lost = 0;

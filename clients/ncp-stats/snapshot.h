@@ -36,6 +36,7 @@ struct snapshot {
 	uint64_t mono_ns; /* CLOCK_MONOTONIC */
 	struct ncp_bus_info info;
 	bool gone;	   /* nothing bears the bus's name any more */
+	const char *wrong; /* not NULL: it is corrupt, in this way; all else is of the look before */
 	uint64_t depth_ns; /* from the oldest frame's time to the newest's, NCP_UNKNOWN: no frame */
 
 	/* From the snapshot before to this one; the mean and the highest since the first one of
@@ -72,6 +73,14 @@ struct snapshot_past {
  * Pure.  Times that run backwards give a depth of 0, counters that do so a rate of 0.
  */
 void snapshot_derive(struct snapshot *s, struct snapshot_past *past);
+
+/* snapshot_wrong - from now on s is the last that was known before something went wrong.
+ * why: static. */
+void snapshot_wrong(struct snapshot *s, const char *why, uint64_t at_ns, uint64_t mono_ns);
+
+/* snapshot_state - "live", ..., "corrupt"; snapshot_reason - why, "" where there is nothing to say. */
+const char *snapshot_state(const struct snapshot *s);
+const char *snapshot_reason(const struct snapshot *s);
 
 /* snapshot_lost - frames that all clients together lost, as they tell. */
 uint64_t snapshot_lost(const struct snapshot *s);

@@ -17,6 +17,8 @@
 
 #define TALLY_NAMES 64u
 #define TALLY_OTHER "other"
+/* So many clients are remembered that may have left, where not all are looked at. */
+#define TALLY_UNSEEN 65536u
 
 /* All clients of a name. */
 struct tally_name {

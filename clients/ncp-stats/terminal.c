@@ -18,7 +18,6 @@
 
 struct terminal {
 	struct fleet fleet;
-	struct history *history[FLEET_CAP]; /* as in fleet; NULL: none yet */
 	struct view view;
 	struct grid grid;
 };
@@ -50,17 +49,8 @@ static int take(struct terminal *t)
 {
 	int r = fleet_take(&t->fleet);
 
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < t->fleet.n; i++) {
-		if (!t->history[i])
-			t->history[i] = calloc(1, sizeof(*t->history[i]));
-		if (!t->history[i])
-			return -ENOMEM;
-		history_add(t->history[i], &t->fleet.bus[i]->snapshot);
-	}
 	t->view.n_busses = t->fleet.n;
-	return 0;
+	return r;
 }
 
 static int draw(struct terminal *t)
@@ -73,8 +63,8 @@ static int draw(struct terminal *t)
 		       : b->attached ? NULL
 				     : b->why,
 		.s = b && b->attached ? &b->snapshot : NULL,
-		.traffic = b && b->sample ? &b->sample->last : NULL,
-		.history = t->history[t->view.bus_idx],
+		.traffic = b ? fleet_traffic(b) : NULL,
+		.history = b ? &b->history : NULL,
 		.user = user_name,
 	};
 	unsigned int rows, cols;
@@ -140,12 +130,8 @@ static int watch(struct terminal *t, struct ticker *ticker, uint64_t interval_ns
 			r = draw(t);
 		if (r < 0)
 			break;
-		next += interval_ns;
+		next = ticker_next(next, interval_ns);
 		r = wait_for_next(t, ticker, next);
-		/* Late, after a pause for instance: no burst of looks to catch up. */
-		uint64_t now = look_now(CLOCK_MONOTONIC);
-		if (now > next + interval_ns)
-			next = now;
 	} while (r > 0);
 	return r;
 }
@@ -159,7 +145,8 @@ int terminal_run(const struct stats_options *o, struct ticker *ticker)
 		free(t);
 		return message_error(EXIT_FAILED, "terminal", strerror(-r), "use --once or --json");
 	}
-	t->fleet = (struct fleet){ .only = o->bus, .dir = o->dir, .trust = o->trust };
+	t->fleet = (struct fleet){ .only = o->bus, .dir = o->dir, .trust = o->trust,
+				   .sampled = true };
 	ticker->keys = isatty(STDIN_FILENO) ? STDIN_FILENO : -1;
 	r = watch(t, ticker, o->interval_ns);
 	screen_end();
@@ -171,8 +158,6 @@ int terminal_run(const struct stats_options *o, struct ticker *ticker)
 		/* A terminal that has gone is a reason to end, not an error. */
 		(void)fflush(stdout);
 	}
-	for (uint32_t i = 0; i < t->fleet.n; i++)
-		free(t->history[i]);
 	fleet_close(&t->fleet);
 	grid_free(&t->grid);
 	free(t);

@@ -64,3 +64,10 @@ bool ticker_sleep(struct ticker *t, uint64_t until_ns)
 	}
 	return false;
 }
+
+uint64_t ticker_next(uint64_t last_ns, uint64_t interval_ns)
+{
+	uint64_t next = last_ns + interval_ns, now = look_now(CLOCK_MONOTONIC);
+
+	return next > now ? next : now + interval_ns;
+}

@@ -24,4 +24,8 @@ int ticker_open(struct ticker *t, bool on_screen) __attribute__((warn_unused_res
  */
 bool ticker_sleep(struct ticker *t, uint64_t until_ns);
 
+/* ticker_next - the moment an interval after the last one; if that has passed (a SIGSTOP, a pause, looks
+ * that take longer) an interval from now on: no burst catches up, and some time is slept. */
+uint64_t ticker_next(uint64_t last_ns, uint64_t interval_ns);
+
 #endif

@@ -119,10 +119,12 @@ bool view_key(struct view *v, int key)
 
 /* --- the page ------------------------------------------------------------------------------- */
 
-static enum grid_style state_style(uint32_t state)
+static enum grid_style state_style(const struct snapshot *s)
 {
-	return state == NCP_LIVE			     ? GRID_GOOD
-	       : state == NCP_DEAD			     ? GRID_BAD
+	const uint32_t state = s->info.state;
+
+	return s->wrong || state == NCP_DEAD		     ? GRID_BAD
+	       : state == NCP_LIVE			     ? GRID_GOOD
 	       : state == NCP_STARTING || state == NCP_ENDED ? GRID_PLAIN
 							     : GRID_WARN;
 }
@@ -137,13 +139,13 @@ static void put_title(struct grid *g, const struct view *v, const struct view_da
 	if (v->n_busses > 1)
 		col = grid_put(g, 0, col + 1, GRID_DIM, "%u/%u", v->bus_idx + 1, v->n_busses);
 	if (s) {
-		const char *reason = ncp_reason_text(s->info.reason);
-		enum grid_style style = state_style(s->info.state);
+		const char *reason = snapshot_reason(s);
+		enum grid_style style = state_style(s);
 		time_t t = (time_t)(s->at_ns / SECOND);
 
-		col = grid_put(g, 0, col + 2, style, "%s", ncp_state_name(s->info.state));
+		col = grid_put(g, 0, col + 2, style, "%s", snapshot_state(s));
 		/* A dead producer's reason is of the state it died in. */
-		if (*reason && s->info.state != NCP_DEAD)
+		if (*reason && (s->wrong || s->info.state != NCP_DEAD))
 			col = grid_put(g, 0, col + 1, style, "(%s)", reason);
 		if (s->gone)
 			col = grid_put(g, 0, col + 1, GRID_BAD, "its name is gone");

@@ -96,6 +96,7 @@ static void test_formats(void)
 	bus.snapshot.interface = interfaces;
 	bus.snapshot.n_interfaces = 3;
 	bus.snapshot.depth_ns = 2500000000;
+	totals_take(&bus.totals, &bus.snapshot);
 	ok(has(false, "ncp_frames_published_total{bus=\"b\"} 19"), "published");
 	ok(has(false, "# TYPE ncp_frames_published_total counter") &&
 		   has(true, "# TYPE ncp_frames_published counter"),
@@ -113,13 +114,84 @@ static void test_formats(void)
 	ok(has(true, "# EOF") && !has(false, "# EOF"), "OpenMetrics ends with EOF");
 	bus.snapshot.info.state = NCP_DEAD;
 	ok(has(false, "ncp_producer_up{bus=\"b\"} 0"), "a dead producer is not up");
-	bus.attached = false;
-	ok(has(false, "ncp_producer_up{bus=\"b\"} 0") &&
-		   !has(false, "ncp_frames_published_total{bus=\"b\"} 19"),
+	bus.snapshot.info.state = NCP_LIVE;
+	snapshot_wrong(&bus.snapshot, "broken", 0, 0);
+	ok(has(false, "ncp_producer_up{bus=\"b\"} 0"), "one whose bus is corrupt neither");
+	ok(has(true, "ncp_bus_info{bus=\"b\",incarnation=\"0000000000000000\",state=\"corrupt\","
+		     "reliable=\"false\"} 1"),
+	   "and that is told");
+	bus.snapshot.wrong = NULL;
+	static struct fleet_bus unknown = { .name = { "u" } };
+	fleet.bus[0] = &unknown;
+	ok(has(false, "ncp_producer_up{bus=\"u\"} 0") && !has(false, "ncp_clients{bus=\"u\"} 0"),
 	   "of a bus that cannot be attached only that is told");
+	fleet.bus[0] = &bus;
 	ok(metrics_wants_open("application/openmetrics-text;version=1.0.0,*/*;q=0.1") &&
 		   !metrics_wants_open("text/plain") && !metrics_wants_open(NULL),
 	   "OpenMetrics goes to who asks for it");
+}
+
+static void test_totals(void)
+{
+	static struct totals t;
+	struct snapshot s = { .info = { .incarnation = 1, .next_seq = 100, .epoch = 2 } };
+	struct snapshot_interface i[100] = { { .name = "a", .published = 70 },
+					     { .name = "b", .published = 30 } };
+
+	s.interface = i;
+	s.n_interfaces = 2;
+	totals_take(&t, &s);
+	s.info.next_seq = 90;
+	totals_take(&t, &s);
+	is_u64(100, total_value(&t.of_bus[TOTALS_PUBLISHED]), "a counter does not go back");
+	s.info.incarnation = 2;
+	s.info.next_seq = 150;
+	s.info.epoch = 1;
+	s.interface[0] = (struct snapshot_interface){ .name = "b", .published = 150 };
+	s.n_interfaces = 1;
+	totals_take(&t, &s);
+	is_u64(250, total_value(&t.of_bus[TOTALS_PUBLISHED]),
+	       "of a bus in the place of another both count");
+	is_u64(3, total_value(&t.of_bus[TOTALS_STARTS]), "the starts of both, too");
+	is_u64(70, total_value(&t.interface[0].published), "an interface that is gone stays");
+	is_u64(180, total_value(&t.interface[1].published), "one that is back goes on");
+	for (uint32_t k = 0; k < 100; k++) {
+		i[k] = (struct snapshot_interface){ .published = 1, .kernel_drops = NCP_UNKNOWN };
+		snprintf(i[k].name, sizeof(i[k].name), "x%u", k);
+	}
+	s.n_interfaces = 100;
+	totals_take(&t, &s);
+	is_u64(TOTALS_INTERFACES, t.n_interfaces, "64 names");
+	is_str(TOTALS_OTHER, t.interface[TOTALS_INTERFACES].name, "the rest is one");
+	is_u64(100 - 62, total_value(&t.interface[TOTALS_INTERFACES].published), "of them all");
+	totals_take(&t, &s);
+	is_u64(100 - 62, total_value(&t.interface[TOTALS_INTERFACES].published), "once");
+}
+
+/* Clients that tell anything, and more of them than are looked at. */
+static void test_tally(void)
+{
+	static struct tally t;
+	struct snapshot_client c[3] = { client("x", 1, UINT64_MAX - 1, 5),
+					client("x", 2, UINT64_MAX, 1), client("y", 3, 7, 0) };
+	struct snapshot s = { .client = c, .n_clients = 3, .n_clients_in_all = 3 };
+
+	if (tally_take(&t, &s) < 0)
+		bail("memory");
+	is_u64(NCP_UNKNOWN - 1, t.name[0].frames, "a sum ends where numbers do");
+	s.n_clients = 1;
+	if (tally_take(&t, &s) < 0)
+		bail("memory");
+	is_u64(6, t.name[0].lost, "clients that are not looked at stay");
+	s.n_clients = 3;
+	if (tally_take(&t, &s) < 0)
+		bail("memory");
+	is_u64(7, t.name[1].frames, "and count once when they are again");
+	s.n_clients = s.n_clients_in_all = 0;
+	if (tally_take(&t, &s) < 0 || tally_take(&t, &s) < 0)
+		bail("memory");
+	is_u64(7, t.name[1].frames, "also when they have left");
+	tally_free(&t);
 }
 
 static void test_hosts(void)
@@ -139,9 +211,11 @@ static void test_hosts(void)
 
 int main(void)
 {
-	plan(8 + 11 + 3);
+	plan(8 + 13 + 9 + 4 + 3);
 	test_clients();
 	test_formats();
+	test_totals();
+	test_tally();
 	test_hosts();
 	tally_free(&bus.tally);
 	return tap_done();

@@ -300,6 +300,8 @@ static int say_store(struct capture *cap, int r)
 		name = "standard output";
 	if (!strcmp(name, CLOSER_KEEP_FREE))
 		why = "less is free, and there is no older file to delete";
+	else if (!strcmp(name, CLOSER_QUOTA))
+		why = "it is full, and there is no older file to delete";
 	if (cap->store.series.files || cap->ledger.n)
 		return message_error(EXIT_FAILED, name,
 				     MESSAGE_TEXT("%s: %s%llu frames (%llu bytes) are saved", why,

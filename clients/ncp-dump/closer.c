@@ -11,23 +11,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "command.h"
-#include "kept.h"
+#include "limits.h"
 #include "util/message.h"
 
 #define SECOND UINT64_C(1000000000)
-#define LOOK_NS (SECOND / 4)	    /* so often the limits of all files are looked at, */
-#define LOOK_BYTES (16u << 20)	    /* or when the present file grew so much */
+#define LOOK_NS (SECOND / 4) /* so often it is looked what others left of --keep-free */
 #define REAP_NS (SECOND / 4)
 
 struct job {
 	struct job *next;
 	struct outfile *f;
-	uint64_t created_ns;
+	uint64_t bytes, created_ns;
 	bool must_be_new;
 	char path[PATH_MAX], final[PATH_MAX];
 };
@@ -41,10 +39,8 @@ struct closer {
 
 	/* The thread's own; without one, the caller's. */
 	struct command command;
-	bool told; /* that something cannot be deleted */
 
-	pthread_mutex_t kept_lock;
-	struct kept kept;
+	struct limits *limits;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t work, done;
@@ -54,12 +50,11 @@ struct closer {
 	struct outfile_bus spare_bus;
 	bool spare_wanted;
 	struct outfile *spare;
-	uint64_t present;  /* bytes of the file being written */
-	uint32_t n_present; /* is there one? */
+	uint32_t n_present; /* is a file being written? */
 	int error;
 	char failed[PATH_MAX];
 
-	uint64_t looked_ns, looked_bytes; /* the caller's own */
+	uint64_t looked_ns; /* the caller's own */
 };
 
 static uint64_t clock_ns(clockid_t clock)
@@ -126,74 +121,23 @@ static void finish_job(struct closer *c, struct job *j)
 
 	if (r < 0)
 		fail(c, r, j->final);
-	if (r == 0 && c->o->rotating) {
-		pthread_mutex_lock(&c->kept_lock);
-		r = kept_add(&c->kept, j->final, j->created_ns);
-		pthread_mutex_unlock(&c->kept_lock);
-		/* Who moved it away meanwhile has it. */
-		if (r == -ENOMEM)
-			fail(c, r, j->final);
-	}
+	r = limits_closed(c->limits, j->bytes, r == 0 && c->o->rotating ? j->final : NULL,
+			  j->created_ns);
+	if (r < 0)
+		fail(c, r, j->final);
 	if (c->names && (fprintf(c->names, "%s\n", j->final) < 0 || fflush(c->names)))
 		fail(c, -errno, c->o->print_name);
 	if (c->o->command)
 		command_start(&c->command, c->o->command, j->final);
 }
 
-/* --- old files -------------------------------------------------------------------------------- */
-
-/* Delete the oldest file.  Returns its size, 0: there is none. */
-static uint64_t drop(struct closer *c)
+static void enforce(struct closer *c, uint32_t n_present, bool last)
 {
-	uint64_t size = c->kept.n ? c->kept.file->size : 0;
-	int r = kept_drop(&c->kept);
+	int r = limits_enforce(c->limits, n_present);
 
-	if (r < 0 && !c->told) {
-		c->told = true;
-		message_note(c->dir, MESSAGE_TEXT("an old file cannot be deleted: %s", ncp_strerror(r)),
-			     NULL);
-	}
-	return r == 0 ? 0 : size ? size : 1;
-}
-
-/* How much less than --keep-free is free. */
-static uint64_t short_of_room(const struct closer *c)
-{
-	struct statvfs v;
-	uint64_t room;
-
-	if (!c->o->keep_free || statvfs(c->dir, &v) < 0)
-		return 0;
-	room = (uint64_t)v.f_bavail * v.f_frsize;
-	return room < c->o->keep_free ? c->o->keep_free - room : 0;
-}
-
-static void enforce(struct closer *c, uint64_t present, uint32_t n_present)
-{
-	const struct dump_options *o = c->o;
-	uint64_t need = short_of_room(c), freed = 0, more = 1;
-	int fd = -1;
-
-	pthread_mutex_lock(&c->kept_lock);
-	while (more && o->keep_files && c->kept.n + n_present > o->keep_files)
-		more = drop(c);
-	while (more && o->quota && c->kept.bytes + present > o->quota)
-		more = drop(c);
-	while (more && freed < need) {
-		more = drop(c);
-		freed += more;
-	}
-	pthread_mutex_unlock(&c->kept_lock);
-	/* Some file systems free the room with their next commit.  Without this the next look would
-	 * delete more for nothing. */
-	if (freed)
-		fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		(void)syncfs(fd);
-		close(fd);
-	}
-	if (need && !more && short_of_room(c))
-		fail(c, -ENOSPC, CLOSER_KEEP_FREE);
+	/* What is still to be closed can be deleted then. */
+	if (r < 0 && last)
+		fail(c, r, CLOSER_KEEP_FREE);
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -242,18 +186,19 @@ static void *run(void *arg)
 		struct job *j = c->first;
 
 		if (j || c->look) {
-			uint64_t present = c->present;
 			uint32_t n_present = c->n_present;
+			bool last;
 
 			if (j && !(c->first = j->next))
 				c->last = &c->first;
 			c->now = j;
 			c->look = false;
 			c->busy = true;
+			last = !c->first;
 			pthread_mutex_unlock(&c->lock);
 			if (j)
 				finish_job(c, j);
-			enforce(c, present, n_present);
+			enforce(c, n_present, last);
 			pthread_mutex_lock(&c->lock);
 			c->busy = false;
 			c->now = NULL;
@@ -318,7 +263,6 @@ int closer_open(struct closer **out, const struct dump_options *o, const struct 
 	c->aside = o->rotating;
 	c->last = &c->first;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_mutex_init(&c->kept_lock, NULL);
 	pthread_cond_init(&c->work, NULL);
 	pthread_cond_init(&c->done, NULL);
 	if (!slash)
@@ -326,16 +270,13 @@ int closer_open(struct closer **out, const struct dump_options *o, const struct 
 	else
 		snprintf(c->dir, sizeof(c->dir), "%.*s", slash == first ? 1 : (int)(slash - first), first);
 	r = open_names(c);
-	if (r == 0 && (o->quota || o->keep_free || (o->keep_files && o->resume))) {
-		r = kept_scan(&c->kept, n, c->dir, bus, o->atomic);
-		for (size_t i = 0; i < c->kept.n && r == 0; i++)
-			if (*number <= c->kept.file[i].number)
-				*number = c->kept.file[i].number + 1;
-		if (r == 0)
-			enforce(c, 0, 1);
-		if (r < 0)
-			snprintf(c->failed, sizeof(c->failed), "%s", c->dir);
-	}
+	if (r < 0)
+		return r;
+	r = limits_open(&c->limits, o, n, bus, c->dir, number);
+	if (r < 0)
+		snprintf(c->failed, sizeof(c->failed), "%s", c->dir);
+	else
+		enforce(c, 1, true);
 	return r < 0 ? r : c->error;
 }
 
@@ -349,17 +290,18 @@ void closer_give(struct closer *c, const struct closer_file *file)
 		return;
 	}
 	j->f = file->f;
+	j->bytes = file->bytes;
 	j->created_ns = file->created_ns;
 	j->must_be_new = file->must_be_new;
 	snprintf(j->path, sizeof(j->path), "%s", file->path);
 	snprintf(j->final, sizeof(j->final), "%s", file->final);
+	limits_closing(c->limits, j->bytes);
 	if (!c->aside || start(c) < 0) {
 		finish_job(c, j);
 		free(j);
 		return;
 	}
 	pthread_mutex_lock(&c->lock);
-	c->present = 0;
 	c->n_present = 0;
 	*c->last = j;
 	c->last = &j->next;
@@ -378,9 +320,7 @@ void closer_forget(struct closer *c, const char *path)
 		j = same ? (c->now ? c->now : c->first) : j == c->now ? c->first : j->next;
 	}
 	pthread_mutex_unlock(&c->lock);
-	pthread_mutex_lock(&c->kept_lock);
-	kept_forget(&c->kept, path);
-	pthread_mutex_unlock(&c->kept_lock);
+	limits_forget(c->limits, path);
 }
 
 void closer_prepare(struct closer *c, const struct outfile_options *o,
@@ -409,26 +349,54 @@ struct outfile *closer_spare(struct closer *c)
 	return f;
 }
 
-int closer_check(struct closer *c, uint64_t present)
+/* Have the thread look at the limits; there may be none. */
+static void ask(struct closer *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->look = true;
+	pthread_cond_signal(&c->work);
+	pthread_mutex_unlock(&c->lock);
+}
+
+int closer_room(struct closer *c, int fd, uint64_t to, uint64_t *granted)
+{
+	int r = limits_grant(c->limits, fd, to, granted);
+
+	if (r == 1 && c->running)
+		ask(c);
+	if (r >= 0)
+		return 0;
+	if (c->running) {
+		ask(c);
+		r = closer_wait(c);
+	} else {
+		enforce(c, 1, true);
+		r = c->error;
+	}
+	if (r == 0 && limits_grant(c->limits, fd, to, granted) < 0) {
+		fail(c, -ENOSPC, limits_short(c->limits));
+		r = -ENOSPC;
+	}
+	return r;
+}
+
+int closer_check(struct closer *c)
 {
 	uint64_t now;
 	int r = start(c);
 
-	if (r < 0 || !c->running)
-		return r < 0 ? r : c->error;
+	if (r < 0)
+		return r;
 	now = clock_ns(CLOCK_MONOTONIC);
-	if (now - c->looked_ns < LOOK_NS && present >= c->looked_bytes &&
-	    present - c->looked_bytes < LOOK_BYTES)
+	if (now - c->looked_ns < LOOK_NS)
 		return 0;
 	c->looked_ns = now;
-	c->looked_bytes = present;
+	if (c->o->keep_free && c->running)
+		ask(c);
+	else if (c->o->keep_free)
+		enforce(c, 1, true);
 	pthread_mutex_lock(&c->lock);
-	c->present = present;
 	r = c->error;
-	if (c->o->quota || c->o->keep_free) {
-		c->look = true;
-		pthread_cond_signal(&c->work);
-	}
 	pthread_mutex_unlock(&c->lock);
 	return r;
 }
@@ -438,7 +406,7 @@ int closer_wait(struct closer *c)
 	int r;
 
 	pthread_mutex_lock(&c->lock);
-	while (c->running && (c->first || c->busy))
+	while (c->running && (c->first || c->busy || c->look))
 		pthread_cond_wait(&c->done, &c->lock);
 	r = c->error;
 	pthread_mutex_unlock(&c->lock);
@@ -466,10 +434,9 @@ void closer_close(struct closer *c)
 		message_note(c->o->print_name, ncp_strerror(-errno), NULL);
 	command_reap(&c->command, c->o->command, true);
 	command_free(&c->command);
-	kept_free(&c->kept);
+	limits_close(c->limits);
 	pthread_cond_destroy(&c->done);
 	pthread_cond_destroy(&c->work);
-	pthread_mutex_destroy(&c->kept_lock);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }

@@ -22,13 +22,16 @@
 #include "options.h"
 #include "outfile.h"
 
-#define CLOSER_KEEP_FREE "--keep-free" /* what closer_failed() says when that cannot be had */
+/* What closer_failed() says when that cannot be had. */
+#define CLOSER_KEEP_FREE "--keep-free"
+#define CLOSER_QUOTA "--quota"
 
 struct closer;
 
 /* A file that is full. */
 struct closer_file {
 	struct outfile *f; /* flushed: nothing in it depends on the bus any more */
+	uint64_t bytes;
 	const char *path;  /* as it was opened */
 	const char *final; /* as it is to be called; == path but for --atomic */
 	bool must_be_new;  /* ... which is not to replace anything */
@@ -38,10 +41,9 @@ struct closer_file {
 /*
  * closer_open - begin; before the first file.
  *
- *   bus    whose files the series has
+ *   bus    whose files the series has; stays the caller's
  *   first  path of the first file: its directory is the series'
- *   number  raised beyond those of the files found, if they are looked for (--quota, --keep-free, and
- *           -b files: with --resume)
+ *   number  as limits_open() has it
  *
  * Returns 0, -ENOMEM, -errno (the directory; the file of printname:; pthread_create).
  */
@@ -65,13 +67,20 @@ void closer_prepare(struct closer *c, const struct outfile_options *o,
 struct outfile *closer_spare(struct closer *c);
 
 /*
- * closer_check - how are things?  Never blocks.
+ * closer_room - let the file that is being written grow: see limits_grant(), whose arguments these are.
  *
- *   present  bytes of the file that is being written: they count, too
+ * Waits until what is being closed is closed and old files are deleted, where that is needed.
+ * Returns as closer_check(); -ENOSPC also if --quota cannot be had.
+ */
+int closer_room(struct closer *c, int fd, uint64_t to, uint64_t *granted)
+	__attribute__((warn_unused_result));
+
+/*
+ * closer_check - how are things?  Does not wait.
  *
  * Returns 0; the first -errno of a file given; -ENOSPC (--keep-free cannot be had).
  */
-int closer_check(struct closer *c, uint64_t present) __attribute__((warn_unused_result));
+int closer_check(struct closer *c) __attribute__((warn_unused_result));
 
 /* closer_wait - until every file given is closed.  Returns as closer_check(). */
 int closer_wait(struct closer *c) __attribute__((warn_unused_result));

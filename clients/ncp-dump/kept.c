@@ -99,7 +99,7 @@ int kept_scan(struct kept *k, const struct naming *n, const char *dir, const cha
 	return r;
 }
 
-static void take_off(struct kept *k, size_t i)
+void kept_remove(struct kept *k, size_t i)
 {
 	k->bytes -= k->file[i].size;
 	free(k->file[i].path);
@@ -111,7 +111,7 @@ void kept_forget(struct kept *k, const char *path)
 {
 	for (size_t i = 0; i < k->n; i++)
 		if (!strcmp(base(k->file[i].path), base(path))) {
-			take_off(k, i);
+			kept_remove(k, i);
 			break;
 		}
 }
@@ -130,25 +130,34 @@ int kept_add(struct kept *k, const char *path, uint64_t created_ns)
 	return append(k, &f, path);
 }
 
-int kept_drop(struct kept *k)
+int kept_take(struct kept *k, struct kept_file *f)
 {
-	struct stat st;
-	int r = 1;
-
 	if (k->n == 0)
 		return 0;
+	*f = *k->file;
+	k->file->path = NULL;
+	kept_remove(k, 0);
+	return 1;
+}
+
+int kept_delete(struct kept_file *f)
+{
+	struct stat st;
+	int r = 0;
+
 	/* Another file under that name, or none, is not ours to delete. */
-	if (lstat(k->file->path, &st) == 0 && st.st_dev == k->file->dev &&
-	    st.st_ino == k->file->ino && unlink(k->file->path) < 0)
+	if (lstat(f->path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino &&
+	    unlink(f->path) < 0)
 		r = -errno;
-	take_off(k, 0);
+	free(f->path);
+	f->path = NULL;
 	return r;
 }
 
 void kept_free(struct kept *k)
 {
 	while (k->n)
-		take_off(k, k->n - 1);
+		kept_remove(k, k->n - 1);
 	free(k->file);
 	*k = (struct kept){ 0 };
 }

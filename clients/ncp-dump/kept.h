@@ -55,8 +55,15 @@ int kept_add(struct kept *k, const char *path, uint64_t created_ns)
 /* kept_forget - take it off the list. */
 void kept_forget(struct kept *k, const char *path);
 
-/* kept_drop - delete the oldest.  Returns 1; 0 (there is none); -errno (it is off the list). */
-int kept_drop(struct kept *k) __attribute__((warn_unused_result));
+/* kept_remove - take number i off the list. */
+void kept_remove(struct kept *k, size_t i);
+
+/* kept_take - take the oldest off the list.  Returns 1: *f is the caller's, for kept_delete(); 0: there is
+ * none. */
+int kept_take(struct kept *k, struct kept_file *f) __attribute__((warn_unused_result));
+
+/* kept_delete - delete it, if its name still leads to it, and free f->path.  Returns 0 or -errno. */
+int kept_delete(struct kept_file *f) __attribute__((warn_unused_result));
 
 void kept_free(struct kept *k);
 

@@ -314,7 +314,8 @@ static int take_rotation(struct parsing *p)
 	if (p->ring && !r->size && !r->duration_ns && !r->interval_s && !r->packets && !o->quota)
 		return usage("-b", "nothing says when a file is full",
 			     "add filesize:, duration:, interval: or packets:");
-	o->rotating = o->overwrites || o->quota;
+	/* A recording of --trigger is one file, of a series that all of them make. */
+	o->rotating = o->overwrites || (o->quota && !o->trigger);
 	if (o->quota && r->size > o->quota / 2)
 		return usage("--quota", "it has no room for two files",
 			     "make it at least twice the size of a file");
@@ -322,7 +323,7 @@ static int take_rotation(struct parsing *p)
 		return usage("-a files:", "there is only one", "add -b, -C or -G");
 	if (p->stop_size && !o->rotating)
 		r->stop_files = 1;
-	else if (o->quota && !r->size)
+	else if (o->quota && !r->size && !o->trigger)
 		r->size = o->quota / QUOTA_FILES;
 	return OPTIONS_RUN;
 }
@@ -398,9 +399,12 @@ static int check_trigger(const struct dump_options *o, bool around)
 		return usage("--trigger with --from, --to or --snapshot",
 			     "it decides itself from where and how far",
 			     "use --before and --after");
-	if (o->resume || o->group || o->reliable || o->rotating || o->quota || o->keep_free)
-		return usage("--trigger with --resume, --group, --reliable, --quota or rotation",
+	if (o->resume || o->group || o->reliable || o->rotating)
+		return usage("--trigger with --resume, --group, --reliable or rotation",
 			     "each match has a file of its own", "leave them out");
+	if (o->split_interfaces && (o->quota || o->keep_free))
+		return usage("--trigger with --split-interfaces and --quota or --keep-free",
+			     "its files are not one series", "leave out --split-interfaces");
 	return OPTIONS_RUN;
 }
 
@@ -611,8 +615,7 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 	if (r == OPTIONS_RUN && p.nano && o->write &&
 	    (!p.format || o->format == FORMAT_PCAP))
 		o->format = FORMAT_NSEC_PCAP;
-	if (r == OPTIONS_RUN)
-		r = check_trigger(o, o->before_ns != UINT64_MAX || o->after_ns != UINT64_MAX);
+	bool around = o->before_ns != UINT64_MAX || o->after_ns != UINT64_MAX;
 	if (o->before_ns == UINT64_MAX)
 		o->before_ns = 30 * SECOND;
 	if (o->after_ns == UINT64_MAX)
@@ -627,6 +630,8 @@ enum options_result dump_options_parse(struct dump_options *o, int argc, char **
 		r = check(o);
 	if (r == OPTIONS_RUN)
 		r = take_rotation(&p);
+	if (r == OPTIONS_RUN)
+		r = check_trigger(o, around);
 	if (r == OPTIONS_RUN)
 		r = check_files(o);
 	if (r == OPTIONS_RUN && o->listening)

@@ -10,6 +10,7 @@
 #include "coder.h"
 #include "format.h"
 #include "listen.h"
+#include "naming.h"
 #include "outfile.h"
 #include "rotation.h"
 #include "util/options.h"
@@ -23,6 +24,8 @@ enum dump_where_kind {
 	WHERE_AGO,    /* value: ns */
 	WHERE_TIME,   /* value: ns since 1970 UTC */
 };
+
+struct space;
 
 struct dump_where {
 	enum dump_where_kind kind;
@@ -82,6 +85,13 @@ struct dump_options {
 	const char *dir, *trust;
 	bool no_clobber, wait, exit_on_close, reliable, strict;
 	bool quick, packet_buffered, line_buffered;
+
+	/* Not of the command line: for one of several that write at once, by --split-interfaces or
+	 * --trigger. */
+	struct space *space;	/* what all of them share; NULL: it is alone */
+	uint32_t writer_idx;	/* which of them, < SPACE_WRITERS */
+	const struct naming *series; /* a recording: what its series calls its files; else NULL */
+	uint64_t begun_ns;	/* ... and the time in its name */
 };
 
 /*

@@ -51,7 +51,8 @@ void series_begin(struct series *s, const struct dump_options *o, const char *bu
 				     .ring = o->ring_names,
 				     .time_first = o->time_first };
 	rotation_begin(&s->rotation, r, last ? number_after(s, last->file) : 0,
-		       clock_ns(CLOCK_REALTIME), clock_ns(CLOCK_MONOTONIC));
+		       o->begun_ns ? o->begun_ns : clock_ns(CLOCK_REALTIME),
+		       clock_ns(CLOCK_MONOTONIC));
 }
 
 /* May the present name not exist yet? */
@@ -120,6 +121,21 @@ static int begin(struct series *s)
 	return r;
 }
 
+/* The present file may have so many bytes, and its end. */
+static int room(struct series *s, int fd, uint64_t to)
+{
+	int r = closer_room(s->closer, fd, to + s->slack, &s->granted);
+
+	if (r == 0 && s->granted != UINT64_MAX)
+		s->granted -= s->slack;
+	return r;
+}
+
+int series_room(struct series *s, const struct outfile *f, uint64_t end, uint64_t more)
+{
+	return room(s, outfile_fd(f), end + more);
+}
+
 int series_open(struct series *s, const struct outfile_bus *bus, struct outfile **f)
 {
 	struct outfile_options oo = { .path = s->path,
@@ -136,6 +152,8 @@ int series_open(struct series *s, const struct outfile_bus *bus, struct outfile 
 		r = begin(s);
 	else if (r == 0)
 		spare = closer_spare(s->closer);
+	if (r == 0)
+		r = room(s, -1, s->slack);
 	oo.exclusive = s->must_be_new = must_be_new(s);
 	while (r == 0) {
 		r = make_name(s);
@@ -169,13 +187,14 @@ int series_close(struct series *s, struct outfile *f)
 
 	outfile_state(f, &st);
 	count(s, st.end, st.frames);
+	file.bytes = st.end;
 	closer_give(s->closer, &file);
 	return s->o->resume || !s->o->rotating ? closer_wait(s->closer) : 0;
 }
 
-int series_check(struct series *s, uint64_t present)
+int series_check(struct series *s)
 {
-	return closer_check(s->closer, present);
+	return closer_check(s->closer);
 }
 
 int series_wait(struct series *s)

@@ -27,6 +27,8 @@ struct series {
 	char final[PATH_MAX]; /* as it will be called when it is complete */
 	bool must_be_new;     /* it is not to replace anything */
 	uint64_t begun_ns;    /* the time in its name, and in its file block */
+	uint64_t granted;     /* it gets no longer than this without series_room() */
+	uint64_t slack;	      /* bytes that a file's head and end take at most, the caller's to say */
 
 	/* Of the files that were closed. */
 	uint64_t files, bytes, frames;
@@ -63,8 +65,16 @@ int series_open(struct series *s, const struct outfile_bus *bus, struct outfile 
  */
 int series_close(struct series *s, struct outfile *f) __attribute__((warn_unused_result));
 
+/*
+ * series_room - before a file that has `end` bytes gets more of them, beyond s->granted.
+ *
+ * May wait for old files to be deleted.  Returns as closer_room().
+ */
+int series_room(struct series *s, const struct outfile *f, uint64_t end, uint64_t more)
+	__attribute__((warn_unused_result));
+
 /* series_check - as closer_check(). */
-int series_check(struct series *s, uint64_t present) __attribute__((warn_unused_result));
+int series_check(struct series *s) __attribute__((warn_unused_result));
 
 /* series_wait - as closer_wait(): all files are closed. */
 int series_wait(struct series *s) __attribute__((warn_unused_result));

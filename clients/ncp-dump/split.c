@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "space.h"
+
 struct part {
 	struct dump_options o; /* with a name of its own to write to */
 	char path[PATH_MAX];
@@ -26,6 +28,7 @@ struct split {
 	uint32_t n, cap;
 	struct part *of[STORE_INTERFACES]; /* by the present bus's interface */
 	const struct part *failed;
+	struct space *space;
 };
 
 int split_name(char *out, size_t cap, const char *path, const char *interface, uint32_t index,
@@ -59,7 +62,8 @@ int split_open(struct split **out, const struct dump_options *o, struct ncp_clie
 	sp->o = o;
 	sp->c = c;
 	sp->ledger = ledger;
-	return 0;
+	sp->space = space_make();
+	return sp->space ? 0 : -ENOMEM;
 }
 
 static int name_part(struct split *sp, struct part *p, uint32_t index)
@@ -84,6 +88,9 @@ static int name_part(struct split *sp, struct part *p, uint32_t index)
 	strcpy(p->path, path);
 	p->o = *sp->o;
 	p->o.write = p->path;
+	p->o.space = sp->space;
+	/* So many interfaces have no bus; over several that followed each other the last share a place. */
+	p->o.writer_idx = sp->n < SPACE_WRITERS ? sp->n : SPACE_WRITERS - 1;
 	return 0;
 }
 
@@ -305,5 +312,6 @@ void split_close(struct split *sp)
 		free(sp->part[i]);
 	}
 	free(sp->part);
+	space_free(sp->space);
 	free(sp);
 }

@@ -19,6 +19,7 @@
 #define FLUSH_NS (1 * SECOND)  /* a file's */
 #define STATE_NS (1 * SECOND)
 #define LINKTYPE_ETHERNET 1
+#define GAPS (32u << 10) /* bytes of gap blocks and padding that no room is asked for, at most */
 #define TELL_NS (1 * SECOND)   /* what a kill leaves is whole up to what was written before that */
 
 static uint64_t clock_ns(clockid_t clock)
@@ -166,7 +167,7 @@ static int section(struct store *s, const struct ncp_cursor *at)
 	s->incarnation = info.incarnation;
 	s->ring_size = info.ring_size;
 	s->prologue_len = head.prologue_len;
-	s->begun_ns = head.created_ns;
+	s->begun_ns = clock_ns(CLOCK_REALTIME);
 	s->realign = true;
 	s->section_off = st.end;
 	s->section_seq = at->seq;
@@ -246,7 +247,7 @@ static int file_open(struct store *s, const struct ncp_cursor *at)
 	struct outfile_state st;
 	struct outfile_bus bus;
 	const uint8_t *prologue;
-	uint32_t prologue_len;
+	uint32_t prologue_len = 0;
 	int r = bus_of(s, &info, &bus);
 
 	/* Before a file is overwritten that then would not be begun. */
@@ -255,6 +256,7 @@ static int file_open(struct store *s, const struct ncp_cursor *at)
 	if (r == 0 && s->o->format != FORMAT_PCAPNG && s->only == STORE_ALL &&
 	    format_linktype(prologue, prologue_len) == -EMEDIUMTYPE)
 		r = -EMEDIUMTYPE;
+	s->series.slack = GAPS + prologue_len + (uint64_t)info.n_interfaces * PCAPNG_STATS_MAX;
 	if (r == 0)
 		r = series_open(&s->series, &bus, &s->file);
 	if (r < 0)
@@ -568,7 +570,7 @@ int store_tick(struct store *s, uint64_t now_ns, bool idle)
 			r = sync_now(s, now_ns);
 	}
 	if (r == 0)
-		r = series_check(&s->series, st.end);
+		r = series_check(&s->series);
 	if (r == 0 && time_left(s) == 0)
 		r = rotate_here(s, ROTATION_TIME);
 	return r;

@@ -45,11 +45,34 @@ int store_gap(struct store *s, uint64_t incarnation, uint64_t first, uint64_t ne
 	return outfile_gap(s->file, incarnation, first, next);
 }
 
+/* Before so many bytes are appended: may they be, as far as --quota and --keep-free go? */
+static int take_room(struct store *s, uint64_t more)
+{
+	struct outfile_state st;
+	int r;
+
+	if (s->series.granted == UINT64_MAX)
+		return 0;
+	outfile_state(s->file, &st);
+	if (st.end + more <= s->series.granted)
+		return 0;
+	r = series_room(&s->series, s->file, st.end, more);
+	if (r < 0) {
+		int e = outfile_flush(s->file); /* what was read before is saved */
+
+		r = e < 0 ? e : r;
+	}
+	return r;
+}
+
 /* Append a piece that fits: what outfile_span() cannot read any more becomes a gap. */
 static int span_piece(struct store *s, const struct outfile_span *piece)
 {
-	int r = outfile_span(s->file, piece);
+	int r = take_room(s, piece->len);
 
+	if (r < 0)
+		return r;
+	r = outfile_span(s->file, piece);
 	if (r == 1) {
 		ledger_frames(s->ledger, piece->next_seq - piece->first_seq, piece->next_seq);
 		return 0;
@@ -214,6 +237,16 @@ static int frames_make(struct store *s, const struct ncp_frame *f, int n, uint8_
 	return k;
 }
 
+/* How many bytes these can become. */
+static uint64_t frames_bytes(const struct store *s, const struct ncp_frame *f, int n)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < n && s->series.granted != UINT64_MAX; i++)
+		bytes += FORMAT_FRAME_MAX((uint64_t)f[i].caplen);
+	return bytes;
+}
+
 /* Can a pcap hold them? */
 static bool one_linktype(const struct store *s, const struct ncp_frame *f, int n)
 {
@@ -294,6 +327,9 @@ int store_frames(struct store *s, struct ncp_frame *f, int n)
 		r = rotate_full(s, false, f[from].position, f[from].seq);
 		if (r < 0 || s->ended)
 			return frames_left(s, f + from, n - from, r);
+		r = take_room(s, frames_bytes(s, f + from, n - from));
+		if (r < 0)
+			return r;
 		start = outfile_reserve(s->file);
 		if (!start)
 			return outfile_poll(s->file);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "naming.h"
+#include "space.h"
 #include "util/json.h"
 #include "util/message.h"
 #include "util/timetext.h"
@@ -37,7 +38,9 @@ struct trigger {
 		char path[PATH_MAX];
 	} recorder[RECORDINGS];
 	int last; /* the one to be extended; -1: none */
+	struct naming naming;
 	uint64_t number;
+	struct space *space; /* of --quota and --keep-free, among the recorders */
 
 	uint64_t begun_ns[TRIGGER_LIMIT_MAX]; /* CLOCK_MONOTONIC, the last so many */
 	uint64_t n_begun;
@@ -125,6 +128,9 @@ static void ended(struct trigger *t, uint32_t i, int wstatus)
 	r->pid = 0;
 	if (t->last == (int)i)
 		t->last = -1;
+	space_lock(t->space);
+	space_set(t->space, i, &(struct space_file){ 0 });
+	space_unlock(t->space);
 }
 
 /* Take note of recorders that have ended; wait for all of them.  How many there are still. */
@@ -173,16 +179,12 @@ static bool may_begin(struct trigger *t, uint64_t now)
 /* The next name that is free. */
 static int name_make(struct trigger *t, uint64_t ts_ns, char *path)
 {
-	struct naming n = { .path = t->o->write,
-			    .dated = strchr(t->o->write, '%') != NULL,
-			    .utc = t->o->utc };
 	int r;
 
-	n.ring = !n.dated;
-	if (n.dated)
+	if (t->naming.dated)
 		t->number = 0;
 	do
-		r = naming_make(path, PATH_MAX, &n, t->number++, (time_t)(ts_ns / SECOND));
+		r = naming_make(path, PATH_MAX, &t->naming, t->number++, (time_t)(ts_ns / SECOND));
 	while (r == 0 && access(path, F_OK) == 0);
 	return r;
 }
@@ -196,6 +198,10 @@ static int child(struct trigger *t, uint32_t i)
 	o.write = t->recorder[i].path;
 	o.no_clobber = true;
 	o.quick = true;
+	o.space = t->space;
+	o.writer_idx = i;
+	o.series = &t->naming;
+	o.begun_ns = t->recorder[i].ts_ns;
 	o.from = (struct dump_where){ WHERE_TIME, t->recorder[i].ts_ns > o.before_ns ?
 							  t->recorder[i].ts_ns - o.before_ns :
 							  0 };
@@ -374,8 +380,16 @@ int trigger_run(const struct dump_options *o, const char *bus, struct ncp_client
 		return message_error(EXIT_FAILED, "--trigger", ncp_strerror(-ENOMEM), NULL);
 	*t = (struct trigger){ .o = o, .bus = bus, .c = c, .signals = signals, .json = json,
 			       .record = record, .last = -1 };
+	t->naming = (struct naming){ .path = o->write,
+				     .dated = strchr(o->write, '%') != NULL,
+				     .ring = !strchr(o->write, '%'),
+				     .utc = o->utc };
+	t->space = space_make();
 	t->shared = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (t->shared == MAP_FAILED) {
+	if (!t->space || t->shared == MAP_FAILED) {
+		if (t->shared != MAP_FAILED)
+			munmap(t->shared, len);
+		space_free(t->space);
 		free(t);
 		return message_error(EXIT_FAILED, "--trigger", ncp_strerror(-ENOMEM), NULL);
 	}
@@ -400,6 +414,7 @@ int trigger_run(const struct dump_options *o, const char *bus, struct ncp_client
 	}
 	r = t->status;
 	munmap(t->shared, len);
+	space_free(t->space);
 	free(t);
 	return r;
 }

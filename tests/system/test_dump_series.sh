@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_series.sh - dumpcap's rings, quotas, commands, another user: what becomes of the files of a series.
 . tests/tap/tap.sh
-plan 30
+plan 33
 
 bus=$(bus_name series)
 mkdir "$TAP_DIR/ours" "$TAP_DIR/theirs"
@@ -227,7 +227,7 @@ run_step "--split-interfaces: a series of each, that tcpdump can read" split
 
 mkdir "$TAP_DIR/small"
 if [ "$(id -u)" != 0 ] || ! mount -t tmpfs -o size=8m tmpfs "$TAP_DIR/small"; then
-	skip 6 "needs root: mounts, and another user"
+	skip 9 "needs root: mounts, and another user"
 	exit
 fi
 unmount()
@@ -266,15 +266,22 @@ keep_free()
 	local out status=0
 
 	rm -f x*
-	# Room for five files beside what is to stay free, so that one still being closed does not end it.
-	mount -o remount,size=16m "$TAP_DIR/small"
-	ncp-dump -i "$bus" --snapshot -q -w x -C 1 --keep-free 8M
-	[ "$(df --output=avail -B1 . | tail -n 1)" -ge $((8 << 20)) ]
+	ncp-dump -i "$bus" --snapshot -q -w x -C 1 --keep-free 3M
+	[ "$(df --output=avail -B1 . | tail -n 1)" -ge $((3 << 20)) ]
 	frame_check $(ls -v x*) | grep "last=19999 holes=0"
 	[ "$(ls x* | wc -l)" -ge 2 ]
-	ncp-dump -i "$bus" --snapshot -q -w x -C 1 --keep-free 8M
-	[ "$(df --output=avail -B1 . | tail -n 1)" -ge $((8 << 20)) ]
-	out=$(ncp-dump -i "$bus" --snapshot -q -w x -C 1 --keep-free 14M 2>&1) || status=$?
+	ncp-dump -i "$bus" --snapshot -q -w x -C 1 --keep-free 3M
+	[ "$(df --output=avail -B1 . | tail -n 1)" -ge $((3 << 20)) ]
+	# What is written before the room is used up stays, is whole and counted.
+	rm x*
+	out=$(ncp-dump -i "$bus" --snapshot -q -w x --keep-free 3M 2>&1) || status=$?
+	echo "$out"
+	[ "$status" = 1 ]
+	[ "$(df --output=avail -B1 . | tail -n 1)" -ge $((3 << 20)) ]
+	[[ $out =~ ([0-9]+)\ frames ]]
+	frame_check x | grep "^frames=${BASH_REMATCH[1]} first=0 .*holes=0"
+	status=0
+	out=$(ncp-dump -i "$bus" --snapshot -q -w x -C 1 --keep-free 7M 2>&1) || status=$?
 	echo "$out"
 	[ "$status" = 1 ]
 	grep -q -- "--keep-free: less is free, and there is no older file to delete" <<<"$out"
@@ -283,7 +290,51 @@ keep_free()
 }
 run_step "--keep-free deletes old files, and ends where that is not enough" keep_free
 
+# The least that was free and the most that was taken, as seen some hundred thousand times a second.
+cat >../watch.py <<'PY'
+import os, signal, sys
+least, most, over = 1 << 62, 0, []
+signal.signal(signal.SIGTERM, lambda *_: over.append(1))
+print("ready", flush=True)
+while not over:
+    v = os.statvfs(".")
+    least = min(least, v.f_bavail * v.f_frsize)
+    most = max(most, (v.f_blocks - v.f_bfree) * v.f_frsize)
+print(least, most)
+PY
+# at_every_moment FREE QUOTA ARG...: three runs, each at full speed.
+at_every_moment()
+{
+	local least most n
+
+	rm -f x*
+	for n in 1 2 3; do
+		spawn producer ncp-producer "synth:count=1000000,size=300" -b "$bus-fast" -m 64M \
+			--wait-clients 1
+		wait_for "ncp-dump -D | grep -q '$bus-fast '" 5
+		spawn watch /usr/bin/python3 ../watch.py
+		wait_for "grep -q ready '$TAP_DIR/watch.out'" 10
+		ncp-dump -i "$bus-fast" -w x "${@:3}"
+		stop watch TERM 5
+		reap producer 10
+		read -r least most < <(tail -n 1 "$TAP_DIR/watch.out")
+		df -B1 .
+		ls -l
+		echo "least free: $least, most taken: $most"
+		[ "$least" -ge "$1" ]
+		[ "$most" -le "$2" ]
+		# It ran for so long that old ones had to go.
+		ls x* && [ ! -e x ]
+	done
+}
+mount -o remount,size=7m "$TAP_DIR/small" || bail "cannot make it smaller"
+run_step "--keep-free at every moment, with room for no more than three files" \
+	at_every_moment $((4 << 20)) $((3 << 20)) -C 1 --keep-free 4M
+mount -o remount,size=6200k "$TAP_DIR/small" || bail "cannot make it smaller"
+run_step "and for two" at_every_moment $((4 << 20)) $((2200 << 10)) -C 1 --keep-free 4M
 mount -o remount,size=64m "$TAP_DIR/small" || bail "cannot make it larger"
+run_step "--quota at every moment" at_every_moment 0 $((3 << 20)) -C 1 --quota 3M
+
 # A bus that nobody may read who is not in the group; nobody is, with setpriv.
 user()
 {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_trigger.sh - what was around a match, from the ring's past on, again and again.
 . tests/tap/tap.sh
-plan 14
+plan 17
 
 bus=$(bus_name trigger)
 out=$TAP_DIR/out
@@ -170,3 +170,47 @@ ended()
 	grep -q '^1 matches, 0 of them not saved, 0 frames not looked at; 3000 frames' "$TAP_DIR/dump.err"
 }
 run_step "where the bus ends, the recording does, with all of it" ended
+
+fails "not one series" --trigger tcp -w x --split-interfaces --quota 1M
+# The oldest recordings make room for new ones, also those of an earlier run; what is no recording stays.
+quota()
+{
+	local run
+
+	rm -f "$out"/*
+	echo precious >"$out/x_00001_20010101000000.pcapng"
+	for run in 1 2; do
+		begin 8M --trigger "udp[14:2] & 0x1ff == 0" --before 0.4s --after 50ms --quota 1M \
+			--trigger-limit 1000/1s -q
+		# Some 200 kB each: the first is gone when the seventh begins.
+		wait_for "ls $out | grep -q x_00007" 15
+		while tap_runs "${pid[dump]}" && ! ls "$out" | grep -q x_00009; do
+			# One that goes after it was counted here is one too many.
+			find "$out" -name "x_*" -printf "%s\n" | awk '{ n += $1 } END { exit n > 1300000 }'
+		done
+		end
+		ls -l "$out"
+		! ls "$out" | grep -q "x_00001_20[^0]"
+		find "$out" -name "x_*" -printf "%s\n" | awk '{ n += $1 } END { exit n > 1048576 || n < 600000 }'
+		for f in "$out"/x_*[0-9].pcapng; do
+			[ "${f##*/}" = x_00001_20010101000000.pcapng ] ||
+				[[ $(frame_check "$f") =~ holes=0\ duplicates=0\ other=0 ]]
+		done
+	done
+	[ "$(cat "$out/x_00001_20010101000000.pcapng")" = precious ]
+}
+run_step "--quota holds over the recordings of all runs" quota
+too_large()
+{
+	rm -f "$out"/*
+	begin 8M --trigger "$(number 6000)" --before 1h --after 1h --quota 1M
+	wait_for "grep -q '\"trigger\"' $TAP_DIR/dump.err" 15
+	stop dump INT 10
+	cat "$TAP_DIR/dump.err"
+	[ "$status" = 1 ]
+	stop producer TERM 5
+	grep -- "--quota: it is full, and there is no older file to delete: [1-9][0-9]* frames" "$TAP_DIR/dump.err"
+	[ "$(stat -c %s "$out"/x_*)" -le 1048576 ]
+	[[ $(frame_check "$out"/x_*) =~ holes=0\ duplicates=0\ other=0 ]]
+}
+run_step "one that is larger than that ends there, whole, and the status is 1" too_large

@@ -8,12 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <pcap/pcap.h>
+#include <sys/socket.h>
 
 #include "producer/source.h"
 
 /* What tcpdump compiles with, live and from files: "ip broadcast" is 255.255.255.255 or 0.0.0.0. */
 #define NETMASK 0
+/* Of a device that nothing is read from: libpcap makes a ring for it. */
+#define SNAPLEN_KEPT 2048
 
 /* compile() and compile_match() pass one for the other. */
 _Static_assert(sizeof(struct sock_filter) == sizeof(struct bpf_insn), "BPF instructions differ");
@@ -96,6 +102,55 @@ int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text
 	}
 	int r = compile(live, text, p, why);
 	pcap_close(live);
+	return r;
+}
+
+int compile_keep_open(struct compile_keep *keep, const char *device)
+{
+	struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog prog = { .len = 1, .filter = &drop };
+	struct sockaddr_ll at = { .sll_family = AF_PACKET };
+	socklen_t len = sizeof(at);
+	pcap_t *live = open_live(device, DLT_EN10MB, SNAPLEN_KEPT);
+	int fd = live ? pcap_fileno(live) : -1;
+
+	*keep = (struct compile_keep){ live };
+	if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) == 0 &&
+	    getsockname(fd, (struct sockaddr *)&at, &len) == 0) {
+		at.sll_protocol = htons(ETH_P_LOOPBACK);
+		if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
+			return 0;
+	}
+	compile_keep_close(keep);
+	return -ENODEV;
+}
+
+void compile_keep_close(struct compile_keep *keep)
+{
+	if (keep->live)
+		pcap_close(keep->live);
+	keep->live = NULL;
+}
+
+int compile_kept(const struct compile_keep *keep, int dlt, uint32_t snaplen, const char *text,
+		 struct compile_program *p, char *why)
+{
+	*p = (struct compile_program){ NULL, 0 };
+	if (dlt != DLT_EN10MB)
+		return compile_offline(dlt, snaplen, text, p, why);
+	if (!keep->live && strstr(text, "vlan")) {
+		snprintf(why, SOURCE_WHY_CAP,
+			 "filter: vlan means nothing if no interface was up at the start: start "
+			 "ncp-producer again");
+		return -ENETDOWN;
+	}
+	if (!keep->live)
+		return compile_offline(dlt, snaplen, text, p, why);
+	int r = compile(keep->live, text, p, why);
+	/* The kept device's snaplen is what it returns for a match. */
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->insns[i].code == (BPF_RET | BPF_K) && p->insns[i].k)
+			p->insns[i].k = snaplen;
 	return r;
 }
 

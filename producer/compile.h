@@ -45,6 +45,32 @@ int compile_offline(int dlt, uint32_t snaplen, const char *text, struct compile_
 int compile_live(const char *device, int dlt, uint32_t snaplen, const char *text,
 		 struct compile_program *p, char *why);
 
+/*
+ * compile_keep_open - have libpcap open a device now, in order to compile for it later.
+ *
+ *   keep    undo with compile_keep_close(), whatever came back
+ *   device  any that is up and bears Ethernet headers will do: lo does
+ *
+ * What is opened hears nothing: its socket is bound to an EtherType that nobody uses, and drops even
+ * that.  Needs the right to open the device; compile_kept() needs none.  Returns 0, -ENODEV.
+ */
+struct compile_keep {
+	void *live; /* libpcap's; NULL: none */
+};
+int compile_keep_open(struct compile_keep *keep, const char *device)
+	__attribute__((warn_unused_result));
+void compile_keep_close(struct compile_keep *keep);
+
+/*
+ * compile_kept - what compile_live() would make, without opening anything.
+ *
+ * For other frames than Ethernet the kernel's extensions make no difference (only "vlan" uses one, and
+ * it means nothing there).  Names of hosts and services are looked up as far as the process may.
+ * Returns 0; -EINVAL; -ENOMEM; -ENETDOWN ("vlan", and no device is kept).
+ */
+int compile_kept(const struct compile_keep *keep, int dlt, uint32_t snaplen, const char *text,
+		 struct compile_program *p, char *why);
+
 /* compile_copy - another one like it.  Returns 0, -ENOMEM. */
 int compile_copy(const struct compile_program *from, struct compile_program *to)
 	__attribute__((warn_unused_result));

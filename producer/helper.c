@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,8 +18,10 @@
 #include <unistd.h>
 
 #include "libncpbus/create.h"
+#include "libncpbus/include/ncpbus.h"
 #include "libncpbus/group.h"
 #include "libncpbus/line.h"
+#include "producer/source.h"
 
 /* Lines looked at per question, some five system calls each: a registry that somebody filled with a
  * million files costs a few milliseconds a second and is still walked through in the end. */
@@ -32,6 +35,16 @@ struct self {
 	uint64_t dev, ino; /* 0, 0: not yet told */
 	DIR *registry;	   /* a walk under way */
 	struct packet_list packets;
+	struct filter_text filter; /* its words are ours; no file: it cannot be read again */
+	char *text[2]; /* of the present and of the next filter; NULL: none */
+	bool next;     /* there is a next one */
+	struct compile_keep keep;
+};
+
+/* What can come behind a message: a filter's instructions, or the reason why there are none. */
+union behind {
+	struct sock_filter insns[BPF_MAXINSNS];
+	char why[SOURCE_WHY_CAP];
 };
 
 /* Remove the next few lines whose owners are dead. */
@@ -70,6 +83,87 @@ static int answer(const struct self *s, enum helper_kind kind, int result)
 	const struct helper_message m = { .kind = kind, .result = result };
 
 	return send(s->fd, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m) ? 0 : -errno;
+}
+
+static int answer_with(const struct self *s, struct helper_message *m, void *data, size_t len)
+{
+	struct iovec iov[2] = { { .iov_base = m, .iov_len = sizeof(*m) },
+				{ .iov_base = data, .iov_len = len } };
+	const struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	return sendmsg(s->fd, &msg, MSG_NOSIGNAL) == (ssize_t)(sizeof(*m) + len) ? 0 : -errno;
+}
+
+/* Compile a text for one of the interfaces. */
+static int compile_for(const struct self *s, uint32_t index, uint32_t linktype, const char *text,
+		       struct compile_program *p, char *why)
+{
+	*p = (struct compile_program){ NULL, 0 };
+	if (index >= s->packets.n) {
+		snprintf(why, SOURCE_WHY_CAP, "filter: no such interface");
+		return -EINVAL;
+	}
+	struct packet_filter f = s->packets.want[index].filter;
+	f.device = s->packets.want[index].name;
+	f.linktype = linktype;
+	f.text = text;
+	f.keep = &s->keep;
+	return packet_filter_make(&f, p, why);
+}
+
+static const char *text_of(const struct self *s, bool next)
+{
+	const char *text = s->text[next];
+
+	return text && *text ? text : NULL;
+}
+
+/* Make what the file holds the next filter. */
+static int filter_read(struct self *s)
+{
+	struct helper_message m = { .kind = HELPER_READ };
+	char why[SOURCE_WHY_CAP] = "filter: there is no file to read";
+
+	free(s->text[1]);
+	s->text[1] = NULL;
+	s->next = false;
+	m.result = s->filter.file ? filter_text_make(&s->filter, true, &s->text[1], why) : -EINVAL;
+	for (uint32_t i = 0; m.result == 0 && i < s->packets.n; i++) {
+		struct compile_program p;
+
+		m.result = compile_for(s, i, s->packets.want[i].filter.linktype, text_of(s, true),
+				       &p, why);
+		compile_free(&p);
+	}
+	s->next = m.result == 0;
+	return answer_with(s, &m, why, m.result ? strlen(why) : 0);
+}
+
+static void filter_settle(struct self *s, bool take)
+{
+	if (!s->next)
+		return;
+	free(s->text[!take]);
+	if (take)
+		s->text[0] = s->text[1];
+	s->text[1] = NULL;
+	s->next = false;
+}
+
+static int filter_pass(struct self *s, uint32_t index, uint32_t linktype)
+{
+	struct helper_message m = { .kind = HELPER_COMPILE };
+	struct compile_program p;
+	char why[SOURCE_WHY_CAP] = "";
+
+	m.result = compile_for(s, index, linktype, text_of(s, s->next), &p, why);
+	int r = m.result ? answer_with(s, &m, why, strlen(why))
+			 : answer_with(s, &m, p.insns, p.n * sizeof(*p.insns));
+	compile_free(&p);
+	/* The next file must do for the interface as it is by now. */
+	if (m.result == 0)
+		s->packets.want[index].filter.linktype = linktype;
+	return r;
 }
 
 /* Room for one descriptor beside a message. */
@@ -145,10 +239,30 @@ static void serve(struct self *s)
 			if (socket_pass(s, m.index) < 0)
 				return;
 			break;
+		case HELPER_READ:
+			if (filter_read(s) < 0)
+				return;
+			break;
+		case HELPER_COMPILE:
+			if (filter_pass(s, m.index, m.linktype) < 0)
+				return;
+			break;
+		case HELPER_SETTLE:
+			filter_settle(s, m.index);
+			break;
 		default:
 			return;
 		}
 	}
+}
+
+/* What filters are compiled with later; without it, some cannot be (compile.h). */
+static void keep_open(struct self *s)
+{
+	int r = compile_keep_open(&s->keep, "lo");
+
+	for (uint32_t i = 0; r < 0 && i < s->packets.n; i++)
+		r = compile_keep_open(&s->keep, s->packets.want[i].name);
 }
 
 /* Keep nothing of the parent's but the directory, the socket and stderr: above all no packet socket,
@@ -167,17 +281,38 @@ static int descriptors_keep(struct self *s)
 	return 0;
 }
 
+static int copy(const char *text, const char **to)
+{
+	*to = text ? strdup(text) : NULL;
+	return text && !*to ? -ENOMEM : 0;
+}
+
+static int filter_copy(struct self *s, const struct helper_options *o)
+{
+	const struct filter_text none = { NULL }, *from = o->filter ? o->filter : &none;
+	const char *now;
+	int r = copy(o->filter_now, &now);
+
+	s->text[0] = (char *)(uintptr_t)now;
+	if (r == 0)
+		r = copy(from->file, &s->filter.file);
+	if (r == 0)
+		r = copy(from->from, &s->filter.from);
+	return r == 0 ? copy(from->to, &s->filter.to) : r;
+}
+
 /* Never returns. */
 static void child(int fd, const struct helper_options *o)
 {
 	struct self s = { .fd = fd, .dirfd = o->dirfd };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t none;
-	int r;
 
 	snprintf(s.bus, sizeof(s.bus), "%s", o->bus);
 	if (o->packets)
 		s.packets = *o->packets;
+	/* What ps shows is overwritten below, and with it the words of the command line. */
+	int r = filter_copy(&s, o);
 	prctl(PR_SET_NAME, "ncp-helper", 0, 0, 0);
 	if (o->argv0 && o->argv_len) {
 		memset(o->argv0, 0, o->argv_len);
@@ -188,7 +323,10 @@ static void child(int fd, const struct helper_options *o)
 	sigaction(SIGHUP, &ignore, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	r = descriptors_keep(&s);
+	if (r == 0)
+		r = descriptors_keep(&s);
+	if (r == 0 && s.packets.n && (s.text[0] || s.filter.file))
+		keep_open(&s);
 	if (r == 0)
 		r = privs_drop(o->who, geteuid(), s.packets.n ? 1ull << CAP_NET_RAW : 0);
 	if (r == 0)
@@ -197,6 +335,12 @@ static void child(int fd, const struct helper_options *o)
 		serve(&s);
 	if (s.registry)
 		closedir(s.registry);
+	filter_settle(&s, false);
+	free(s.text[0]);
+	free((char *)(uintptr_t)s.filter.file);
+	free((char *)(uintptr_t)s.filter.from);
+	free((char *)(uintptr_t)s.filter.to);
+	compile_keep_close(&s.keep);
 	_exit(0);
 }
 
@@ -214,17 +358,27 @@ static int ask(struct helper *h, const struct helper_message *m, int flags)
 	return n < 0 ? -errno : 0;
 }
 
-/* The result of an answer of this kind; all of it in *m, and the descriptor that came with it in
- * *fd, -1: none. */
-static int hear(struct helper *h, enum helper_kind kind, struct helper_message *m, int *fd)
+/* What comes with an answer. */
+struct heard {
+	int fd; /* -1: none */
+	union behind *behind; /* NULL: nothing is expected behind the message */
+	size_t len; /* bytes of it */
+};
+
+/* The result of an answer of this kind; all of it in *m and *heard. */
+static int hear(struct helper *h, enum helper_kind kind, struct helper_message *m,
+		struct heard *heard)
 {
-	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
+	struct iovec iov[2] = { { .iov_base = m, .iov_len = sizeof(*m) },
+				{ .iov_base = heard->behind,
+				  .iov_len = heard->behind ? sizeof(*heard->behind) : 0 } };
 	union passed passed;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2, .msg_control = passed.bytes,
 			      .msg_controllen = sizeof(passed.bytes) };
 	ssize_t n;
 
-	*fd = -1;
+	heard->fd = -1;
+	heard->len = 0;
 	do
 		n = recvmsg(h->fd, &msg, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
@@ -235,19 +389,22 @@ static int hear(struct helper *h, enum helper_kind kind, struct helper_message *
 	const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
 	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(c), sizeof(int));
-	return n == (ssize_t)sizeof(*m) && m->kind == kind ? m->result : -EPROTO;
+		memcpy(&heard->fd, CMSG_DATA(c), sizeof(int));
+	if (n < (ssize_t)sizeof(*m) || m->kind != kind || msg.msg_flags & MSG_TRUNC)
+		return -EPROTO;
+	heard->len = (size_t)n - sizeof(*m);
+	return m->result;
 }
 
 /* Ask, and hear the result. */
-static int ask_and_hear(struct helper *h, struct helper_message *m, int *fd)
+static int ask_and_hear(struct helper *h, struct helper_message *m, struct heard *heard)
 {
 	enum helper_kind kind = (enum helper_kind)m->kind;
 
 	pthread_mutex_lock(&h->lock);
 	int r = ask(h, m, 0);
 	if (r == 0)
-		r = hear(h, kind, m, fd);
+		r = hear(h, kind, m, heard);
 	pthread_mutex_unlock(&h->lock);
 	return r;
 }
@@ -255,7 +412,8 @@ static int ask_and_hear(struct helper *h, struct helper_message *m, int *fd)
 int helper_fork(struct helper *h, const struct helper_options *o)
 {
 	struct helper_message ready;
-	int pair[2], r, none;
+	struct heard none = { .fd = -1 };
+	int pair[2], r;
 
 	*h = (struct helper){ .fd = -1 };
 	pthread_mutex_init(&h->lock, NULL);
@@ -300,7 +458,7 @@ void helper_reap(struct helper *h)
 int helper_unlink(struct helper *h)
 {
 	struct helper_message m = { .kind = HELPER_UNLINK };
-	int none;
+	struct heard none = { .fd = -1 };
 
 	return ask_and_hear(h, &m, &none);
 }
@@ -308,18 +466,69 @@ int helper_unlink(struct helper *h)
 int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)
 {
 	struct helper_message m = { .kind = HELPER_SOCKET, .index = index };
-	int fd = -1, r = ask_and_hear(h, &m, &fd);
+	struct heard heard = { .fd = -1 };
+	int r = ask_and_hear(h, &m, &heard);
 
-	if (r == 0 && fd < 0)
+	if (r == 0 && heard.fd < 0)
 		r = -EPROTO;
-	if (r < 0 && fd >= 0)
-		close(fd);
-	*s = (struct packet_socket){ .fd = r < 0 ? -1 : fd,
+	if (r < 0 && heard.fd >= 0)
+		close(heard.fd);
+	*s = (struct packet_socket){ .fd = r < 0 ? -1 : heard.fd,
 				     .ifindex = m.ifindex,
 				     .block_len = m.block_len,
 				     .n_blocks = m.n_blocks,
 				     .slot_len = m.slot_len };
 	return r;
+}
+
+/* The reason that came with an answer, or the code's own. */
+static int reason(const struct heard *heard, int r, char *why)
+{
+	if (heard->len && heard->len < SOURCE_WHY_CAP)
+		snprintf(why, SOURCE_WHY_CAP, "%.*s", (int)heard->len, heard->behind->why);
+	else
+		snprintf(why, SOURCE_WHY_CAP, "filter: %s: start ncp-producer again",
+			 r == -EPIPE ? "the helper process, which would compile it, is gone"
+				     : ncp_strerror(r));
+	return r;
+}
+
+int helper_filter_read(struct helper *h, char *why)
+{
+	struct helper_message m = { .kind = HELPER_READ };
+	union behind behind;
+	struct heard heard = { .fd = -1, .behind = &behind };
+	int r = ask_and_hear(h, &m, &heard);
+
+	return r < 0 ? reason(&heard, r, why) : 0;
+}
+
+int helper_filter_compile(struct helper *h, uint32_t index, uint32_t linktype,
+			  struct compile_program *p, char *why)
+{
+	struct helper_message m = { .kind = HELPER_COMPILE, .index = index, .linktype = linktype };
+	union behind behind;
+	struct heard heard = { .fd = -1, .behind = &behind };
+	int r = ask_and_hear(h, &m, &heard);
+
+	*p = (struct compile_program){ NULL, 0 };
+	if (r < 0)
+		return reason(&heard, r, why);
+	const struct compile_program passed = {
+		.insns = behind.insns, .n = (unsigned)(heard.len / sizeof(*behind.insns))
+	};
+	r = !passed.n || heard.len % sizeof(*behind.insns) ? -EPROTO : compile_copy(&passed, p);
+	heard.len = 0;
+	return r < 0 ? reason(&heard, r, why) : 0;
+}
+
+void helper_filter_settle(struct helper *h, bool take)
+{
+	const struct helper_message m = { .kind = HELPER_SETTLE, .index = take };
+
+	pthread_mutex_lock(&h->lock);
+	(void)ask(h, &m, 0); /* a helper that is gone is found out by the next question */
+	pthread_mutex_unlock(&h->lock);
 }
 
 void helper_close(struct helper *h)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "producer/compile.h"
+#include "producer/filter_text.h"
 #include "producer/packet_socket.h"
 #include "producer/privs.h"
 
@@ -20,9 +22,10 @@
  * socket is closed, however that came.
  *
  * It believes one thing from the capturing process, told before that dropped its rights: which
- * inode the bus has.  From then on all it can be asked for is what it would do anyway, and packet
- * sockets on the interfaces that were named at the start: a member of a fanout group cannot be bound
- * again when its interface comes back.
+ * inode the bus has.  From then on all it can be asked for is what it would do anyway, packet
+ * sockets on the interfaces that were named at the start (a member of a fanout group cannot be bound
+ * again when its interface comes back), and their filter, compiled: for an interface that comes back
+ * as one of another kind, or after the file that the filter is in was read again.
  *
  * Messages are struct helper_message over a SOCK_SEQPACKET pair.  One question at a time, under a
  * lock: any thread may ask.
@@ -35,6 +38,13 @@ enum helper_kind {
 	HELPER_UNLINK,	  /* the bus has ended: remove its names.  Answer: result */
 	HELPER_SOCKET,	  /* a socket on interface index.  Answer: result, and with 0 the rest of
 			   * struct packet_socket, with the descriptor by SCM_RIGHTS */
+	HELPER_READ,	  /* read the filter's file again and see whether it can be compiled for
+			   * each interface: the next filter.  Answer: result, the reason behind it */
+	HELPER_COMPILE,	  /* compile for interface index as one of linktype: the next filter if
+			   * there is one, else the present one.  Answer: result, and behind it the
+			   * instructions, or the reason */
+	HELPER_SETTLE,	  /* index 1: the next filter is the present one from here on; 0: forget it.
+			   * No answer */
 };
 
 struct helper_message {
@@ -44,7 +54,7 @@ struct helper_message {
 	uint32_t index; /* of helper_options.packets */
 	int32_t ifindex;
 	uint32_t block_len, n_blocks, slot_len;
-	uint32_t pad;
+	uint32_t linktype;
 };
 
 struct helper {
@@ -59,6 +69,8 @@ struct helper_options {
 	const char *bus; /* its name */
 	const struct privs_who *who;
 	const struct packet_list *packets; /* the interfaces that may be opened again; NULL: none */
+	const struct filter_text *filter;  /* what the filter is made of; NULL: nothing */
+	const char *filter_now;		   /* its text as it is; NULL: none */
 	char *argv0; /* the program's arguments as one piece of memory, of argv_len bytes: what ps */
 	size_t argv_len; /* shows.  NULL: leave them */
 };
@@ -87,6 +99,32 @@ void helper_reap(struct helper *h);
  * gone); -EPROTO.
  */
 int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)
+	__attribute__((warn_unused_result));
+
+/*
+ * helper_filter_read - have the filter's file read again, and wait for the answer.
+ *
+ *   why  SOURCE_WHY_CAP bytes: "what: why: what to do", on error
+ *
+ * On 0 helper_filter_compile() gives programs of what was read, until helper_filter_settle() says
+ * whether that is the filter from then on.  One thread.
+ * Returns 0; -errno (nothing is changed then); -EPIPE.
+ */
+int helper_filter_read(struct helper *h, char *why) __attribute__((warn_unused_result));
+void helper_filter_settle(struct helper *h, bool take);
+
+/*
+ * helper_filter_compile - have the filter compiled for packets->want[index] as a device of a link
+ * type.
+ *
+ *   p    undo with compile_free()
+ *   why  as above
+ *
+ * Any thread.  Returns 0; -EINVAL (no such index, or no filter for such frames); -ENOMEM; -EPIPE;
+ * -EPROTO.
+ */
+int helper_filter_compile(struct helper *h, uint32_t index, uint32_t linktype,
+			  struct compile_program *p, char *why)
 	__attribute__((warn_unused_result));
 
 /*

@@ -21,6 +21,7 @@
 #include "producer/netns.h"
 #include "producer/options.h"
 #include "producer/privs.h"
+#include "producer/refilter.h"
 #include "producer/size.h"
 #include "producer/sources.h"
 #include "producer/status.h"
@@ -47,25 +48,9 @@ struct producer {
 	char *argv0; /* the arguments, as one piece of memory: what ps shows */
 	size_t argv_len;
 	int signal; /* the first that came; 0: none */
+	bool at_terminal; /* SIGHUP says that it is gone, and stops */
 	bool started; /* workers run, or ran */
 };
-
-/* Say an error that a part made as one text: "what: why: what to do". */
-static int say(int status, const char *text)
-{
-	char copy[MESSAGE_CAP], *part[3] = { copy, NULL, NULL };
-
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (int i = 1; i < 3; i++) {
-		char *colon = strstr(part[i - 1], ": ");
-
-		if (!colon)
-			break;
-		*colon = '\0';
-		part[i] = colon + 2;
-	}
-	return message_error(status, part[0], part[1], part[2]);
-}
 
 /* --- from the start to the first frame ------------------------------------------------------ */
 
@@ -108,7 +93,7 @@ static int list_interfaces(const struct producer_options *o)
 	int r = o->netns ? netns_enter(o->netns, why) : 0;
 
 	if (r < 0)
-		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	r = interfaces_print(stdout, o->json);
 
 	if (r == 0 && fflush(stdout) != 0)
@@ -138,7 +123,12 @@ static void remarks(const struct producer *p)
 static int signals_take(struct producer *p)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN }, hup;
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	sigset_t set;
+
+	p->at_terminal = tty >= 0;
+	if (tty >= 0)
+		close(tty);
 
 	sigaction(SIGPIPE, &ignore, NULL);
 	sigemptyset(&set);
@@ -221,6 +211,14 @@ static int packet_again(void *arg, uint32_t i, struct packet_socket *s)
 	return helper_socket(&p->helper, i, s);
 }
 
+static int packet_compile(void *arg, uint32_t i, uint32_t linktype, struct compile_program *program,
+			  char *why)
+{
+	struct producer *p = arg;
+
+	return helper_filter_compile(&p->helper, i, linktype, program, why);
+}
+
 /* Everything that needs rights, then none are left. */
 static int acquire(struct producer *p)
 {
@@ -229,7 +227,7 @@ static int acquire(struct producer *p)
 	int r = privs_find(o->user, o->group, o->bus, &p->who, why);
 
 	if (r < 0)
-		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	if (o->json_file) {
 		p->json_file = fopen(o->json_file, "we");
 		if (!p->json_file)
@@ -246,10 +244,10 @@ static int acquire(struct producer *p)
 				     ncp_strerror(p->dirfd), "give another with --dir");
 	r = o->netns ? netns_enter(o->netns, why) : 0;
 	if (r < 0)
-		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why);
 	if (r < 0)
-		return say(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	remarks(p);
 	r = signals_take(p);
 	if (r < 0)
@@ -259,6 +257,8 @@ static int acquire(struct producer *p)
 		.bus = o->bus,
 		.who = &p->who,
 		.packets = &p->sources.packets,
+		.filter = &o->filter_from,
+		.filter_now = o->src.filter,
 		.argv0 = p->argv0,
 		.argv_len = p->argv_len,
 	};
@@ -266,6 +266,7 @@ static int acquire(struct producer *p)
 	if (r < 0)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
 	o->src.packet_again = packet_again;
+	o->src.packet_compile = packet_compile;
 	o->src.packet_again_arg = p;
 	int status = bus_take(p);
 	if (status != EXIT_DONE)
@@ -336,7 +337,7 @@ static int announce(struct producer *p)
 	workers_add(p);
 	for (uint32_t i = 0; i < p->capture.n_workers; i++)
 		if (worker_learn(&p->capture.worker[i]) < 0)
-			return say(EXIT_FAILED, p->capture.worker[i].why);
+			return message_error_text(EXIT_FAILED, p->capture.worker[i].why);
 	if (o->wait_clients)
 		ncpi_writer_state(p->writer, NCP_STARTING, NCP_REASON_WAITING);
 	p->status.json = o->json ? p->json_file ? p->json_file : stderr : NULL;
@@ -366,7 +367,7 @@ static int begin(struct producer *p)
 	int r = sources_start(&p->sources, &failed);
 
 	if (r < 0)
-		return say(EXIT_FAILED, failed->why);
+		return message_error_text(EXIT_FAILED, failed->why);
 	/* All filters are in force: what comes from here on goes to one of the workers. */
 	ncpi_writer_state(p->writer, NCP_LIVE, NCP_REASON_NONE);
 	p->started = true;
@@ -380,13 +381,33 @@ static int begin(struct producer *p)
 	return EXIT_DONE;
 }
 
-/* The first signal stops, the second ends at once. */
+/* Read the filter's file again.  Whatever is wrong with it, what is in force stays so. */
+static void filter_again(struct producer *p)
+{
+	char why[SOURCE_WHY_CAP];
+
+	if (refilter_all(&p->helper, &p->sources, why) < 0) {
+		p->status.filter_refused++;
+		status_note(&p->status, "the filter stays as it is", why);
+	} else {
+		p->status.filter_reloads++;
+		status_note(&p->status, MESSAGE_TEXT("filter file %s", p->o.filter_from.file),
+			    "read again, and in force");
+	}
+}
+
+/* The first signal stops, the second ends at once.  To a service SIGHUP says: read your files. */
 static void signals_read(struct producer *p, uint64_t *give_up_at)
 {
 	struct signalfd_siginfo si;
 
 	while (read(p->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
-		if (!p->signal) {
+		if (si.ssi_signo == SIGHUP && !p->at_terminal && !p->signal) {
+			if (p->o.filter_from.file)
+				filter_again(p);
+			else
+				status_note(&p->status, "SIGHUP", "there is no file to read again");
+		} else if (!p->signal) {
 			p->signal = (int)si.ssi_signo;
 			capture_order(&p->capture, CAPTURE_STOP);
 		} else {
@@ -509,7 +530,7 @@ static int conclude(struct producer *p, int status)
 	p->writer = NULL;
 	const struct worker *failed = capture_end(&p->capture, WORKER_FAILED);
 	if (failed)
-		e.status = say(EXIT_FAILED, failed->why);
+		e.status = message_error_text(EXIT_FAILED, failed->why);
 	if (e.unlink) {
 		removed = names_remove(p);
 		if (!removed)

@@ -10,7 +10,6 @@
 
 #include "libncpbus/include/ncpbus.h"
 #include "producer/size.h"
-#include "util/file.h"
 #include "util/message.h"
 #include "util/parse.h"
 
@@ -19,7 +18,6 @@
  * person calls at once, and a hundred wake-ups a second. */
 #define RETIRE_MS_DEFAULT 10u
 #define RELIABLE_TIMEOUT_MS_DEFAULT 5000u
-#define FILTER_FILE_MAX (1u << 20)
 
 /* What the table's rows fill in before it is checked as a whole. */
 struct given {
@@ -66,43 +64,6 @@ int options_speed(const char *text, double *times, double *pps)
 	*times = rate ? 0 : n;
 	*pps = rate ? n : 0;
 	return 0;
-}
-
-void options_filter_clean(char *text)
-{
-	bool comment = false;
-
-	for (char *p = text; *p; p++) {
-		comment = *p == '#' || (comment && *p != '\n');
-		if (comment || *p == '\n' || *p == '\r')
-			*p = ' ';
-	}
-}
-
-char *options_filter_join(const char *const *words, const char *from, const char *to)
-{
-	char *text = NULL;
-	size_t len;
-	FILE *f = open_memstream(&text, &len);
-
-	if (!f)
-		return NULL;
-	const bool both = *words && (from || to);
-	if (both)
-		fputc('(', f);
-	for (const char *const *w = words; *w; w++)
-		fprintf(f, "%s%s", w == words ? "" : " ", *w);
-	if (both)
-		fputc(')', f);
-	if (from)
-		fprintf(f, "%ssrc host %s", *words ? " and " : "", from);
-	if (to)
-		fprintf(f, "%sdst host %s", *words || from ? " and " : "", to);
-	if (fclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
 }
 
 /* --- rows that need a closer look ----------------------------------------------------------- */
@@ -284,27 +245,18 @@ static enum options_result settle_workers(struct given *g)
 static enum options_result settle_filter(struct given *g, char **words)
 {
 	struct producer_options *o = g->o;
-	char *file = NULL;
-	size_t len;
+	char why[SOURCE_WHY_CAP];
 
-	if (g->filter_file) {
-		if (*words)
-			return bad("filter", "given by -F and by words",
-				   "use one of them");
-		int r = file_read(g->filter_file, FILTER_FILE_MAX, &file, &len);
-		if (r < 0) {
-			message_error(EXIT_USAGE, MESSAGE_TEXT("filter file %s", g->filter_file),
-				      ncp_strerror(r), "give a readable file of at most 1 MiB");
-			return OPTIONS_BAD;
-		}
-		options_filter_clean(file);
+	o->filter_from = (struct filter_text){ .words = (const char *const *)words,
+					       .file = g->filter_file,
+					       .from = g->from,
+					       .to = g->to };
+	if (g->filter_file && *words)
+		return bad("filter", "given by -F and by words", "use one of them");
+	if (filter_text_make(&o->filter_from, false, &o->filter, why) < 0) {
+		message_error_text(EXIT_USAGE, why);
+		return OPTIONS_BAD;
 	}
-	const char *const from_file[] = { file, NULL };
-	o->filter = options_filter_join(file ? from_file : (const char *const *)words, g->from,
-					g->to);
-	free(file);
-	if (!o->filter)
-		return bad("filter", "no memory", NULL);
 	o->src.filter = *o->filter ? o->filter : NULL;
 	return OPTIONS_RUN;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "libncpbus/segment.h"
+#include "producer/filter_text.h"
 #include "producer/sources.h"
 #include "util/options.h"
 
@@ -38,6 +39,7 @@ struct producer_options {
 	const char *json_file; /* NULL: stderr */
 
 	char *filter; /* src.filter's memory */
+	struct filter_text filter_from; /* what that was made of */
 	char *pieces[NCPI_WORKERS]; /* arg's */
 };
 
@@ -61,15 +63,9 @@ void producer_options_free(struct producer_options *o);
  *                      What takes commas itself (file:, synth:) goes to the end of the text.
  *                      Returns what follows, NULL if that was all.
  * options_speed - "max", "2" or "0.5" (times the original pace), "1000pps" or "1000 pps".
- * options_filter_clean - make comments ('#' to the end of the line) and line ends blanks, as
- *                        tcpdump does with a -F file.
- * options_filter_join - one expression of up to three: words (joined by blanks), --from, --to.
- *                       NULL on -ENOMEM, "" for none; the caller frees it.
  */
 int options_speed(const char *text, double *times, double *pps)
 	__attribute__((warn_unused_result));
 char *options_source_cut(char *list);
-void options_filter_clean(char *text);
-char *options_filter_join(const char *const *words, const char *from, const char *to);
 
 #endif

@@ -107,8 +107,9 @@ int packet_filter_make(const struct packet_filter *f, struct compile_program *p,
 	const unsigned n_head = test_both ? 5 : test ? 3 : 0;
 
 	if (f->text) {
-		int r = compile_live(f->device, dlt_of(f->linktype), f->snaplen, f->text, &expr,
-				     why);
+		const int dlt = dlt_of(f->linktype);
+		int r = f->keep ? compile_kept(f->keep, dlt, f->snaplen, f->text, &expr, why)
+				: compile_live(f->device, dlt, f->snaplen, f->text, &expr, why);
 		if (r == 0 && f->linktype == LINKTYPE_SLL2)
 			r = uncook(&expr, why);
 		if (r < 0) {

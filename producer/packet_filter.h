@@ -25,6 +25,7 @@ struct packet_filter {
 	bool loopback;	    /* each frame passes twice there, out and in: one of them is enough */
 	int loopback_index; /* the same of this one of several interfaces; 0: none */
 	const char *text;   /* pcap-filter(7), or NULL: every frame */
+	const struct compile_keep *keep; /* compile with it; NULL: open the device */
 };
 
 /*

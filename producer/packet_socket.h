@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "producer/packet_filter.h"
+
 #define PACKET_INTERFACES 64u
 #define PACKET_NO_FANOUT (-1)
 
@@ -23,6 +25,8 @@ struct packet_want {
 	bool promiscuous;
 	bool immediate;	      /* slots of a frame each, handed over at once: TPACKET_V2 */
 	bool ignore_outgoing; /* spares the kernel a clone; the filter refuses those frames anyway */
+	struct packet_filter filter; /* what the filter of its frames follows from; without device,
+				      * text and keep.  The link type is that of the start */
 	int fanout;	      /* PACKET_FANOUT_HASH and so on, or PACKET_NO_FANOUT: the only socket */
 
 	/* The group that the last of these sockets joined, and on which device that was: kept by

@@ -286,7 +286,9 @@ static const int calls_helper[] = {
 
 /* A packet socket, bound and in its group. */
 static const int calls_sockets[] = {
-	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), END,
+	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind),
+	/* names in a filter that is read again, looked up in files */
+	SCMP_SYS(uname), SCMP_SYS(pread64), END,
 };
 
 #ifdef NCP_SANITIZED
@@ -357,6 +359,13 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 		r = allow_if(ctx, SCMP_SYS(sched_setaffinity), 0, UINT32_MAX, 0);
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(socket), 0, UINT32_MAX, AF_PACKET);
+	/* Looking up a name, libc would ask a server and load code: it is told no, and reads files. */
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_NE, AF_PACKET));
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFINDEX);
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)

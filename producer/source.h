@@ -12,6 +12,7 @@
 
 #define SOURCE_WHY_CAP 256
 
+struct compile_program;
 struct packet_list;
 struct packet_socket;
 
@@ -39,6 +40,10 @@ struct source_options {
 	 * As packet_socket_open(); -EPIPE: nobody is there to do it.  Set before start. */
 	int (*packet_again)(void *arg, uint32_t i, struct packet_socket *s);
 	void *packet_again_arg;
+	/* Have the filter compiled for packets->want[i] as a device of a link type: the one that was
+	 * read last.  As helper_filter_compile().  Set before start. */
+	int (*packet_compile)(void *arg, uint32_t i, uint32_t linktype, struct compile_program *p,
+			      char *why);
 };
 
 /* Frames taken from a source: a loan, to be given back before the next is taken. */
@@ -69,6 +74,7 @@ enum source_taken {
 struct source {
 	const struct source_ops *ops;
 	uint32_t reason; /* enum ncp_reason, beside SOURCE_PAUSED or an error */
+	uint32_t current; /* which of its interfaces it counts, and pauses, for */
 	char why[SOURCE_WHY_CAP]; /* one line, after an error */
 };
 
@@ -112,6 +118,17 @@ struct source_ops {
 	 */
 	int (*take)(struct source *src, struct source_batch *b, int timeout_ms);
 	void (*give)(struct source *src, struct source_batch *b);
+
+	/*
+	 * refilter - put the filter that was read last (source_options.packet_compile) in the place
+	 * of the present one: each frame is judged by the one or by the other, and none is missed.
+	 *
+	 *   why  SOURCE_WHY_CAP bytes, on error
+	 *
+	 * By another thread than take's, while that may be waiting.  NULL: it keeps
+	 * the filter that it was opened with.  Returns 0, -errno (the present one stands).
+	 */
+	int (*refilter)(struct source *src, char *why);
 
 	/* stop - accept nothing more (drop-all filter); what is in the kernel's ring can still be
 	 * taken until SOURCE_NOTHING.  NULL when there is nothing to stop. */

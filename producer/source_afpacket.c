@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,9 @@
 
 /* LINKTYPE_ of an interface that was never there. */
 #define LINKTYPE_UNKNOWN UINT32_MAX
+/* A name can be that of devices of several link types, one after the other: all that
+ * packet_linktype() tells apart. */
+#define LINKTYPES 8u
 
 struct afpacket {
 	struct source src;
@@ -38,6 +42,12 @@ struct afpacket {
 	const struct source_options *o;
 	uint32_t want; /* which of o->packets: what its sockets are opened with */
 	bool any;      /* all interfaces there are and will be, in cooked frames */
+	uint32_t seen[LINKTYPES]; /* its interfaces: src.current is the one of linktype */
+	uint32_t n_seen;
+
+	/* For who changes the filter while the thread that takes frames opens and closes sockets:
+	 * program, linktype, s.fd, started, stopped.  Never taken for a batch. */
+	pthread_mutex_t lock;
 	struct compile_program program; /* whole: packet-type test, filter, snaplen */
 
 	int ask_fd; /* any socket: the device is asked about through it */
@@ -150,10 +160,26 @@ static void afpacket_close(struct source *src)
 	socket_leave(a);
 	if (a->ask_fd >= 0)
 		close(a->ask_fd);
+	pthread_mutex_destroy(&a->lock);
 	compile_free(&a->program);
 	free(a->filter_text);
 	free(a->frames);
 	free(a);
+}
+
+/* It is a device of that link type now: one of its interfaces, known or new. */
+static void linktype_set(struct afpacket *a, uint32_t linktype)
+{
+	uint32_t i = 0;
+
+	while (i < a->n_seen && a->seen[i] != linktype)
+		i++;
+	if (i == LINKTYPES) /* packet_linktype() knows fewer */
+		return;
+	if (i == a->n_seen)
+		a->seen[a->n_seen++] = linktype;
+	a->src.current = i;
+	a->linktype = linktype;
 }
 
 /* What kind of device it is.  0, -errno; -ENOTSUP: one whose frames we cannot describe. */
@@ -165,7 +191,7 @@ static int device_describe(struct afpacket *a, char *why)
 	if (e < 0)
 		return say(why, a, e);
 	if (a->any) {
-		a->linktype = LINKTYPE_SLL2;
+		linktype_set(a, LINKTYPE_SLL2);
 		return 0;
 	}
 	int linktype = packet_linktype(r.ifr_hwaddr.sa_family);
@@ -176,7 +202,7 @@ static int device_describe(struct afpacket *a, char *why)
 			 a->name, r.ifr_hwaddr.sa_family);
 		return -ENOTSUP;
 	}
-	a->linktype = (uint32_t)linktype;
+	linktype_set(a, (uint32_t)linktype);
 	a->loopback = r.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK;
 	return 0;
 }
@@ -232,27 +258,24 @@ static int open_device(struct afpacket *a, char *why)
 		return -EINVAL;
 	}
 	int e = device_describe(a, why);
-	if (e == -ENODEV && o->wait) {
-		/* Most are Ethernet; for one that proves to be another, the filter is none. */
-		a->linktype = LINKTYPE_UNKNOWN;
+	if (e == -ENODEV && o->wait)
 		e = 0;
-	}
-	if (e == 0) {
-		const struct packet_filter f = {
-			.device = a->name,
-			.linktype = a->linktype == LINKTYPE_UNKNOWN ? LINKTYPE_ETHERNET
-								    : a->linktype,
-			.snaplen = kernel_snaplen(a),
-			.direction = o->direction,
-			.loopback = a->loopback,
-			.loopback_index = a->any ? loopback_index(a) : 0,
-			.text = a->filter_text,
-		};
-
+	struct packet_filter f = {
+		.device = a->name,
+		/* Of one that is waited for: most are Ethernet.  If it is not, the filter is compiled
+		 * again when it comes. */
+		.linktype = a->linktype == LINKTYPE_UNKNOWN ? LINKTYPE_ETHERNET : a->linktype,
+		.snaplen = kernel_snaplen(a),
+		.direction = o->direction,
+		.loopback = a->loopback,
+		.loopback_index = a->any ? loopback_index(a) : 0,
+		.text = a->filter_text,
+	};
+	if (e == 0)
 		e = packet_filter_make(&f, &a->program, why);
-	}
 	if (e < 0)
 		return e;
+	f.device = f.text = NULL;
 	a->want = list->n++;
 	struct packet_want *want = &list->want[a->want];
 	*want = (struct packet_want){
@@ -264,6 +287,7 @@ static int open_device(struct afpacket *a, char *why)
 		.immediate = o->immediate,
 		.ignore_outgoing = (a->loopback || o->direction == NCP_INBOUND) &&
 				   o->direction != NCP_OUTBOUND,
+		.filter = f,
 		.fanout = o->workers > 1 ? o->fanout : PACKET_NO_FANOUT,
 	};
 	memcpy(want->name, a->name, sizeof(want->name));
@@ -282,6 +306,8 @@ static struct afpacket *make(const char *name, const struct source_options *o)
 	a->o = o;
 	snprintf(a->name, sizeof(a->name), "%s", name);
 	a->any = strcmp(name, "any") == 0;
+	a->linktype = LINKTYPE_UNKNOWN;
+	pthread_mutex_init(&a->lock, NULL);
 	a->batch = o->batch;
 	a->frames = calloc(a->batch, sizeof(*a->frames));
 	a->filter_text = o->filter && *o->filter ? strdup(o->filter) : NULL;
@@ -324,7 +350,8 @@ static int afpacket_member(struct source **src, const struct source *first, char
 	*src = NULL;
 	if (r == 0) {
 		a->want = like->want;
-		a->linktype = like->linktype;
+		if (like->linktype != LINKTYPE_UNKNOWN)
+			linktype_set(a, like->linktype);
 		a->loopback = like->loopback;
 		r = open_socket(a, why);
 	} else {
@@ -342,11 +369,11 @@ static int afpacket_interface(struct source *src, uint32_t i, struct ncpi_interf
 {
 	const struct afpacket *a = of(src);
 
-	if (i > 0 || a->linktype == LINKTYPE_UNKNOWN)
+	if (i >= a->n_seen)
 		return 0;
 	*d = (struct ncpi_interface_desc){ .name = a->name,
 					   .filter = a->filter_text,
-					   .linktype = a->linktype,
+					   .linktype = a->seen[i],
 					   .snaplen = a->o->snaplen };
 	return 1;
 }
@@ -378,32 +405,77 @@ static int failed(struct afpacket *a, int r, const char *what)
 	return r;
 }
 
-/*
- * The device is there and we have no socket on it: the helper opens one.  The device that has the
- * name now may be of another kind than the one before, or than the filter was compiled for.
- */
-static int device_return(struct afpacket *a)
+/* Under the lock: have the filter compiled for what the device is now. */
+static int program_renew(struct afpacket *a, char *why)
+{
+	struct compile_program p;
+	int r = a->o->packet_compile(a->o->packet_again_arg, a->want,
+				     a->linktype == LINKTYPE_UNKNOWN ? LINKTYPE_ETHERNET
+								     : a->linktype,
+				     &p, why);
+
+	if (r < 0)
+		return r;
+	if (a->s.fd >= 0 && a->started && !a->stopped) {
+		r = packet_filter_set(a->s.fd, &p);
+		if (r < 0) {
+			snprintf(why, SOURCE_WHY_CAP,
+				 "interface %s: the kernel refuses the filter: %s", a->name,
+				 ncp_strerror(r));
+			compile_free(&p);
+			return r;
+		}
+	}
+	compile_free(&a->program);
+	a->program = p;
+	return 0;
+}
+
+static int afpacket_refilter(struct source *src, char *why)
+{
+	struct afpacket *a = of(src);
+
+	pthread_mutex_lock(&a->lock);
+	int r = program_renew(a, why);
+	pthread_mutex_unlock(&a->lock);
+	return r;
+}
+
+/* Under the lock: open a socket on the device that has the name now, which may be of another kind
+ * than the one before, or than the filter was compiled for.  *said: src.why tells. */
+static int device_open_again(struct afpacket *a, bool *said)
 {
 	struct packet_socket s;
-	char why[SOURCE_WHY_CAP];
-	uint32_t before = a->linktype;
-	int r = device_describe(a, why);
+	const uint32_t compiled_for = a->linktype == LINKTYPE_UNKNOWN ? LINKTYPE_ETHERNET
+								      : a->linktype;
+	int r = device_describe(a, a->src.why);
 
-	if (r == -ENOTSUP) {
-		snprintf(a->src.why, sizeof(a->src.why), "%s", why);
-		return r;
-	}
+	*said = r == -ENOTSUP;
 	if (r < 0)
-		return paused(a, NCP_REASON_INTERFACE_GONE);
-	if (before != LINKTYPE_UNKNOWN && a->linktype != before)
-		return failed(a, -ENOTSUP, "it came back with another link type: start "
-					   "ncp-producer again");
-	if (before == LINKTYPE_UNKNOWN && a->filter_text && a->linktype != LINKTYPE_ETHERNET)
-		return failed(a, -ENOTSUP, "it is not Ethernet, for which the filter was made: "
-					   "start ncp-producer again");
-	r = a->o->packet_again(a->o->packet_again_arg, a->want, &s);
+		return *said ? r : -ENODEV;
+	if (a->linktype != compiled_for) {
+		r = program_renew(a, a->src.why);
+		*said = r < 0;
+	}
+	if (r == 0)
+		r = a->o->packet_again(a->o->packet_again_arg, a->want, &s);
 	if (r == 0)
 		r = socket_enter(a, &s);
+	return r;
+}
+
+/* The device is there and we have no socket on it: the helper opens one. */
+static int device_return(struct afpacket *a)
+{
+	bool said;
+
+	pthread_mutex_lock(&a->lock);
+	int r = device_open_again(a, &said);
+	pthread_mutex_unlock(&a->lock);
+	if (said) {
+		a->src.reason = NCP_REASON_SOURCE_ERROR;
+		return r;
+	}
 	switch (r) {
 	case 0:
 		return 0;
@@ -455,7 +527,11 @@ static int device_look(struct afpacket *a)
 			a->gone_at_ns = now;
 		if (now - a->gone_at_ns < drained_ns)
 			return paused(a, NCP_REASON_INTERFACE_GONE);
+		pthread_mutex_lock(&a->lock);
 		socket_leave(a);
+		pthread_mutex_unlock(&a->lock);
+		/* What it counted is of the device that went; another one is looked for next time. */
+		return paused(a, NCP_REASON_INTERFACE_GONE);
 	}
 	if (ifindex < 0)
 		return paused(a, NCP_REASON_INTERFACE_GONE);
@@ -619,6 +695,7 @@ static int afpacket_take(struct source *src, struct source_batch *b, int timeout
 			return broken(a);
 		if (r == 0)
 			break;
+		f->interface = a->src.current;
 		if (f->vlan_tpid)
 			tag_place(a, f);
 		if (f->caplen > a->o->snaplen) /* of less than our header's length */
@@ -654,9 +731,11 @@ static void afpacket_stop(struct source *src)
 {
 	struct afpacket *a = of(src);
 
+	pthread_mutex_lock(&a->lock);
 	if (a->s.fd >= 0)
 		(void)packet_filter_set(a->s.fd, NULL);
 	a->stopped = true;
+	pthread_mutex_unlock(&a->lock);
 	/* Now, so that what was dropped is marked on the frames that are still to come. */
 	statistics_read(a);
 }
@@ -682,6 +761,7 @@ const struct source_ops source_afpacket = {
 	.start = afpacket_start,
 	.take = afpacket_take,
 	.give = afpacket_give,
+	.refilter = afpacket_refilter,
 	.stop = afpacket_stop,
 	.counts = afpacket_counts,
 	.syscalls = syscalls,

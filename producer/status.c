@@ -85,6 +85,8 @@ static void object(struct status *s, const struct status_last *now, uint32_t sta
 	json_key(&j, "incarnation"), json_hex(&j, s->bus->seg.incarnation);
 	json_key(&j, "ring_size"), json_u64(&j, s->bus->seg.ring_size);
 	json_key(&j, "pid"), json_i64(&j, getpid());
+	json_key(&j, "filter_reloads"), json_u64(&j, s->filter_reloads);
+	json_key(&j, "filter_refused"), json_u64(&j, s->filter_refused);
 	counters(&j, &now->totals.sum);
 	since_start(s, &now->totals.sum, &run);
 	json_key(&j, "this_epoch");
@@ -153,6 +155,12 @@ void status_begin(struct status *s, const struct privs_who *who)
 				  size_text(size, s->bus->seg.ring_size), how[s->bus->how],
 				  readers((char[MESSAGE_CAP]){ 0 }, who, s->bus->seg.uid)),
 		     NULL);
+}
+
+void status_note(struct status *s, const char *what, const char *why)
+{
+	if (fits(s, PATIENCE_MS))
+		message_note(what, why, NULL);
 }
 
 void status_tick(struct status *s)

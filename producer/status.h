@@ -20,6 +20,7 @@ struct status {
 	const struct ncpi_bus *bus;
 	const struct ncpi_writer *writer;
 	uint32_t n_workers;
+	uint64_t filter_reloads, filter_refused; /* times the filter's file was read again */
 	struct ncpi_worker_line at_start; /* the bus's counters before this start */
 };
 
@@ -29,6 +30,9 @@ struct status {
  * One line for people (source, ring, who may read and how to change that), or the first object.
  */
 void status_begin(struct status *s, const struct privs_who *who);
+
+/* status_note - say something that is no error. */
+void status_note(struct status *s, const char *what, const char *why);
 
 /* status_tick - with JSON: one object of how it stands; else nothing. */
 void status_tick(struct status *s);

@@ -132,6 +132,15 @@ static int publish(struct worker *w, struct source_batch *b)
 	return r;
 }
 
+/* The bus's id of the interface that the source counts for; NCPI_INTERFACES: none that is known. */
+static uint32_t current_id(struct worker *w)
+{
+	/* One that cannot be described is told of when its first frame comes. */
+	if (w->src->current >= w->n_interfaces && worker_learn(w) < 0)
+		return NCPI_INTERFACES;
+	return w->src->current < w->n_interfaces ? w->bus_id[w->src->current] : NCPI_INTERFACES;
+}
+
 /* Bring the bus's counters up to the source's. */
 static void count(struct worker *w)
 {
@@ -144,8 +153,7 @@ static void count(struct worker *w)
 		.freezes = now.freezes - w->counted.freezes,
 		.discarded = now.discarded - w->counted.discarded + w->discarded,
 	};
-	ncpi_writer_count(w->capture->writer, w->index,
-			  w->n_interfaces ? w->bus_id[0] : NCPI_INTERFACES, &add);
+	ncpi_writer_count(w->capture->writer, w->index, current_id(w), &add);
 	w->counted = now;
 	w->discarded = 0;
 }
@@ -164,8 +172,10 @@ static void state_settle(struct capture *c, uint32_t reason)
 /* Under the lock: say in the stream that an interface began to deliver nothing, or ended that. */
 static void pause_mark(struct worker *w, uint32_t kind, uint64_t to_ns, uint32_t reason)
 {
-	ncpi_writer_mark(w->capture->writer, kind, w->capture->group[w->group].paused_since_ns,
-			 to_ns, reason, w->bus_id[0] + 1);
+	const struct capture_group *g = &w->capture->group[w->group];
+
+	ncpi_writer_mark(w->capture->writer, kind, g->paused_since_ns, to_ns, reason,
+			 g->paused_id + 1);
 }
 
 static void pause_begin(struct worker *w)
@@ -176,8 +186,9 @@ static void pause_begin(struct worker *w)
 	pthread_mutex_lock(&c->lock);
 	w->paused = true;
 	c->n_paused++;
-	if (++g->n_paused == g->n && w->n_interfaces) {
+	if (++g->n_paused == g->n && w->src->current < w->n_interfaces) {
 		g->paused_since_ns = ncpi_now_realtime();
+		g->paused_id = w->bus_id[w->src->current];
 		pause_mark(w, NCPI_LOCAL_PAUSE, 0, w->src->reason);
 	}
 	state_settle(c, w->src->reason);

@@ -72,6 +72,7 @@ struct worker {
 struct capture_group {
 	uint32_t n, n_paused;
 	uint64_t paused_since_ns; /* CLOCK_REALTIME; 0: not all are, or nothing was marked */
+	uint32_t paused_id; /* the bus's id of the interface that went: it may come back as another */
 };
 
 /* What all workers share. */

@@ -2,6 +2,7 @@
 /* test_helper.c - the helper process: what it removes, what it leaves alone, and when it ends. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_packet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "bus.h"
 #include "libncpbus/line.h"
 #include "producer/helper.h"
+#include "producer/source.h"
 #include "tap/tap.h"
 
 static struct test_bus bus;
@@ -200,11 +202,92 @@ static void test_socket(void)
 	helper_close(&h);
 }
 
+static const char *filter_path;
+
+static void filter_write(const char *text)
+{
+	FILE *f = fopen(filter_path, "w");
+
+	if (!f || fputs(text, f) < 0 || fclose(f))
+		bail("write %s", filter_path);
+}
+
+/* What a program makes of a UDP packet: to port 9, or to another. */
+static bool passes(const struct compile_program *p, uint16_t port)
+{
+	uint8_t frame[60] = { [12] = 0x08, [14] = 0x45, [23] = 17, [36] = (uint8_t)(port >> 8),
+			      [37] = (uint8_t)port };
+
+	return compile_match(p, frame, sizeof(frame), sizeof(frame));
+}
+
+/* The filter's file, read again: what is no filter changes nothing. */
+static void test_filter(void)
+{
+	struct packet_list list = { .n = 1,
+				    .want = { { .name = "lo", .fanout = PACKET_NO_FANOUT,
+						.filter = { .linktype = LINKTYPE_ETHERNET,
+							    .snaplen = 96 } } } };
+	char path[PATH_MAX], why[SOURCE_WHY_CAP];
+	const struct filter_text text = { .file = filter_path = path };
+	struct helper_options o = { .dirfd = bus.dirfd, .bus = bus.name, .who = &who,
+				    .packets = &list, .filter = &text, .filter_now = "udp port 9" };
+	struct compile_program p;
+	struct helper h;
+
+	snprintf(path, sizeof(path), "%s/filter", tap_tempdir(NULL));
+	if (helper_fork(&h, &o) < 0)
+		bail("helper_fork");
+	is_i64(-EINVAL, helper_filter_compile(&h, 1, LINKTYPE_ETHERNET, &p, why),
+	       "compiles for no interface that was not named");
+	is_i64(-ENOENT, helper_filter_read(&h, why), "tells that the file is not there");
+	filter_write("udp prot 9");
+	is_i64(-EINVAL, helper_filter_read(&h, why), "or holds no filter");
+	ok(strstr(why, "syntax error") != NULL, "and why: %s", why);
+	is_i64(0, helper_filter_compile(&h, 0, LINKTYPE_ETHERNET, &p, why), "the first one stands");
+	ok(passes(&p, 9) && !passes(&p, 10), "as it was");
+	compile_free(&p);
+	filter_write("udp port 10 # another\n");
+	is_i64(0, helper_filter_read(&h, why), "reads another");
+	is_i64(0, helper_filter_compile(&h, 0, LINKTYPE_ETHERNET, &p, why), "compiles that");
+	ok(passes(&p, 10) && !passes(&p, 9), "it is another");
+	is_u64(96, p.insns[p.n - 1].k + p.insns[p.n - 2].k, "what it returns is the snaplen");
+	compile_free(&p);
+	helper_filter_settle(&h, false);
+	is_i64(0, helper_filter_compile(&h, 0, LINKTYPE_ETHERNET, &p, why), "forgets it");
+	ok(passes(&p, 9) && !passes(&p, 10), "the first one is back");
+	compile_free(&p);
+	is_i64(0, helper_filter_read(&h, why), "reads it once more");
+	helper_filter_settle(&h, true);
+	filter_write("udp prot 9");
+	is_i64(-EINVAL, helper_filter_read(&h, why), "keeps it, whatever comes");
+	is_i64(0, helper_filter_compile(&h, 0, LINKTYPE_RAW, &p, why), "compiles for another link type");
+	ok(p.n > 2 && p.insns[0].k != 12, "in which nothing stands at byte 12");
+	compile_free(&p);
+	filter_write("");
+	is_i64(0, helper_filter_read(&h, why), "takes an empty file");
+	is_i64(0, helper_filter_compile(&h, 0, LINKTYPE_ETHERNET, &p, why), "as no filter");
+	ok(passes(&p, 10) && passes(&p, 9), "which every frame passes");
+	compile_free(&p);
+	helper_close(&h);
+
+	o.filter = NULL;
+	if (helper_fork(&h, &o) < 0)
+		bail("helper_fork");
+	is_i64(-EINVAL, helper_filter_read(&h, why), "without a file there is nothing to read");
+	kill(h.pid, SIGKILL);
+	pid_t pid = h.pid;
+	ok(wait_until(is_over, &pid, 5000), "is killed");
+	is_i64(-EPIPE, helper_filter_compile(&h, 0, LINKTYPE_ETHERNET, &p, why), "its absence is told");
+	ok(strstr(why, "the helper process") != NULL, "in words: %s", why);
+	close(h.fd);
+}
+
 int main(void)
 {
 	char why[PRIVS_WHY_CAP];
 
-	plan(8 + 7 + 4 + 7 + 1);
+	plan(8 + 7 + 4 + 23 + 7 + 1);
 	bus_make(&bus);
 	if (privs_find(NULL, NULL, bus.name, &who, why) < 0)
 		bail("%s", why);
@@ -213,6 +296,7 @@ int main(void)
 	test_reap();
 	test_end();
 	test_socket();
+	test_filter();
 	test_unlink();
 	is_i64(before, tap_open_fds(), "nothing is left open");
 	bus_stop(&bus, NCP_ENDED);

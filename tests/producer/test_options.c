@@ -175,7 +175,7 @@ static void test_filter_file(void)
 	char path[PATH_MAX], text[] = "tcp # web\r\n and port 80\n# end";
 	FILE *f;
 
-	options_filter_clean(text);
+	filter_text_clean(text);
 	is_str("tcp         and port 80      ", text, "comments and line ends are blanks");
 	snprintf(path, sizeof(path), "%s/filter", tap_tempdir(NULL));
 	f = fopen(path, "w");

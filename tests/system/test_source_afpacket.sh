@@ -3,7 +3,7 @@
 # test_source_afpacket.sh - a live interface: what is published is what tcpdump sees beside it.
 . tests/tap/tap.sh
 need_net
-plan 51
+plan 54
 
 NCP_DIR=$(mktemp -d "/dev/shm/ncp-afp.XXXXXX") || bail "no directory in /dev/shm"
 export NCP_DIR
@@ -121,6 +121,7 @@ pair()
 {
 	netns_make a
 	netns_make b
+	netns_make d
 	veth_pair a eth0 b eth0
 }
 
@@ -459,22 +460,79 @@ flapping()
 	grep "duplicates=0 other=0" "$TAP_DIR/check"
 }
 
-# Its frames would not fit the bus's description of it.
-back_as_another()
+# it0_make ethernet|raw: an interface of that name and kind, and frames that come from it.
+it0_make()
 {
-	sweep
-	netns_make d
-	in_netns d ip tuntap add mode tap name it0 || return
-	in_netns d ip link set it0 up
-	spawn_in d p ncp-producer -b b -m 8M --unlink it0
-	wait_for '[ "$(value state)" = live ]' 10
+	if [ "$1" = raw ]; then
+		in_netns d ip tuntap add mode tun name it0
+		in_netns d ip link set it0 up
+	else
+		veth_pair d it0 d it1
+	fi
+}
+it0_mix()
+{
+	wait_for '[ "$(value state)" = live ]' 5
+	wait_for '[ "$(in_netns d cat /sys/class/net/it0/carrier)" != "" ]' 5
+	case $1 in
+	raw) in_netns d frame_mix it0 ;;
+	*) in_netns d frame_mix it1 ;;
+	esac
+}
+
+# again ethernet|raw: it0 is gone, and there as that.
+again()
+{
 	ip -n "$(netns_name d)" link del it0
 	wait_for '[ "$(value state)" = paused ]' 5
-	in_netns d ip tuntap add mode tun name it0
-	in_netns d ip link set it0 up
+	it0_make "$1"
+	it0_mix "$1"
+}
+
+# Each kind is an interface of the bus, described once; the filter is compiled for each of them.
+# back_as_another FILTER ETHERNET RAW ARG...: how many frames of each come, twice.
+back_as_another()
+{
+	local filter=$1
+
+	it0_make ethernet
+	capture d it0 "${@:4}"
+	it0_mix ethernet
+	again raw
+	again ethernet
+	again raw
+	sleep_until_still
+	finish
+	ledger
+	capinfos "$TAP_DIR/b.pcapng" | grep "Number of interfaces in file: 2"
+	[ "$(capinfos "$TAP_DIR/b.pcapng" | grep -c "Name = it0")" = 2 ]
+	tshark -r "$TAP_DIR/b.pcapng" -T fields -e frame.encap_type 2>/dev/null | sort | uniq -c |
+		awk '{ print $2, $1 }' >"$TAP_DIR/kinds"
+	printf '%s\n' "1 $2" "7 $3" | diff - "$TAP_DIR/kinds"
+	in_netns d ip link del it0
+}
+
+# What comes no more has all come.
+sleep_until_still()
+{
+	local was=-1
+
+	wait_for '[ "$was" = "$(value published)" ] || { was=$(value published); sleep 0.2; false; }' 10
+}
+
+# What the filter cannot mean there ends it: else all or nothing would pass.
+back_without_meaning()
+{
+	local filter='vlan 7'
+
+	it0_make ethernet
+	capture d it0
+	ip -n "$(netns_name d)" link del it0
+	wait_for '[ "$(value state)" = paused ]' 5
+	it0_make raw
 	reap p 5
 	[ "$status" = 1 ]
-	grep -E "^ncp-producer: interface it0: it came back with another link type" "$TAP_DIR/p.err"
+	grep '"error":"filter: no VLAN support for .*"' "$TAP_DIR/p.json"
 }
 
 # A filter is compiled by asking the device: also for one that is down when capture starts.
@@ -628,7 +686,13 @@ run_step "down: paused; up: goes on" down_and_up
 run_step "gone: paused; back: goes on" gone_and_back
 run_step "down and up ten times under load" flapping
 run_step_if has_tun "no interface of tun can be made" \
-	"back as an interface of another kind: an end, said" back_as_another
+	"back as an interface of another kind, twice: two interfaces" back_as_another '' 36 12
+run_step_if has_tun "no interface of tun can be made" \
+	"each with the filter compiled for it" back_as_another 'greater 1000 and ip' 2 2
+run_step_if has_tun "no interface of tun can be made" \
+	"also by two workers" back_as_another ip6 4 2 --workers 2
+run_step_if has_tun "no interface of tun can be made" \
+	"where the filter has no meaning: an end, said" back_without_meaning
 run_step "a filter of tags, started while the interface is down" started_while_down
 run_step_if has_tun "no interface of tun can be made" \
 	"the same where no interface is up: refused" nothing_to_ask

@@ -53,7 +53,6 @@ immediately()
 # judge STEM IFACE TCPDUMP-ARG...: tcpdump beside it, until it listens.
 judge()
 {
-	rm -f "$TAP_DIR/t.err" # the last one's
 	spawn_in "$1" t tcpdump -Z root -U -i "$2" -w "$TAP_DIR/t.pcap" "${@:3}" ${filter:+"$filter"}
 	wait_for 'grep -q "listening on" "$TAP_DIR/t.err"' 10
 }

@@ -142,13 +142,14 @@ atomic()
 }
 run_step "--atomic: a file has its name when it is complete" atomic
 
-# killed: again and again, with a state; each frame is once over all files.
+# killed: again and again, with a state; each frame is once over all files.  The ring holds them all:
+# whoever comes back late is not lapped.
 killed()
 {
 	local i
 
 	rm -f -- * ../state
-	spawn producer ncp-producer "synth:count=300000,pps=100000,size=300" -b "$bus-kill" -m 64M \
+	spawn producer ncp-producer "synth:count=300000,pps=100000,size=300" -b "$bus-kill" -m 128M \
 		--wait-clients 1 --keep
 	wait_for "ncp-dump -D | grep -q '$bus-kill '" 5
 	for i in 1 2 3 4 5 6 7 8; do

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -176,6 +177,10 @@ static void test_rights(void)
 
 	if (getuid() != 0) {
 		skip(16, "needs root: files of other users");
+		return;
+	}
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
+		skip(16, "nobody's rights are changed where no_new_privs is set");
 		return;
 	}
 	chmod(dir, 0755);

@@ -110,8 +110,12 @@ is "$((first + holes))" "$drop" "ps_drop is exactly what it lacks"
 ok "$([ "$drop" -gt 1000 ]; echo $?)" "and it lacks some: $drop"
 is "400000 400000" "$recv $((frames + drop))" "ps_recv counts them, too"
 
-out=$(ncp-run tshark -D 2>/dev/null | grep -c "ncp:$orphan")
-is 1 "$out" "tshark lists a bus"
+if tshark -D 2>/dev/null | grep -q " any$"; then
+	out=$(ncp-run tshark -D 2>/dev/null | grep -c "ncp:$orphan")
+	is 1 "$out" "tshark lists a bus"
+else
+	skip 1 "tshark may not list interfaces here"
+fi
 
 # Whatever libpcap has that takes a handle stands in the way of ours.
 served=$(nm -D --defined-only "$NCP_BUILD/lib/ncp/libncp-pcap.so" | awk '{ print $3 }')

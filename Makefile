@@ -231,16 +231,20 @@ deps  := DEPS='$(DEPS)' CC='$(CC)' tests/tools/deps.sh
 jobs   = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 build  = $(MAKE) --no-print-directory $(jobs)
 # A signal that the caller ignores would be ignored by all that the tests start.
-prove  = env --default-signal prove $(PROVEFLAGS)
+prove  = env --default-signal HARNESS_RULESFILE=tests/tools/rules.yml prove $(PROVEFLAGS)
+# Tests wait more than they compute, but are several processes each.
+beside := $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 4)))
 export NCP_BUILD := $(abspath $B)
 export NCP_BIN   := $(NCP_BUILD)/bin
 
+# The longest first, so that others fill up what is left of the time.  PROVEFLAGS comes behind.
 check:
 	$(if $(run),,$(error no such test: $(T)))
 	@$(deps)
 	+@$(build) tests
 	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" \
-		$(prove) $(if $(V),-v) --exec '' $(run)
+		$(prove) $(if $(V),-v,-j$(beside)) --exec '' \
+		$(filter tests/system/%,$(run)) $(filter-out tests/system/%,$(run))
 
 check-system:
 	+@$(MAKE) --no-print-directory check T=tests/system

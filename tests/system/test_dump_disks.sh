@@ -5,7 +5,7 @@
 . tests/tap/tap.sh
 need_root "mounts file systems of its own"
 need_mounts
-plan 17
+plan 16
 
 bus=$(bus_name disks)
 export NCP_DIR=$TAP_DIR/shm
@@ -293,22 +293,3 @@ device()
 	kept
 }
 on_disk "a device as target: /dev/null, and a block device from its first byte on" device
-
-# What containers and hardened hosts have, where there is such a switch.
-sysctl_off()
-{
-	local switch=/proc/sys/kernel/io_uring_disabled before
-
-	if [ ! -e "$switch" ]; then
-		no_uring setup ncp-dump -i "$bus" -w "$TAP_DIR/s.pcapng" -c 1000
-		return
-	fi
-	before=$(cat "$switch")
-	echo 2 >"$switch"
-	ncp-dump -i "$bus" -w "$TAP_DIR/s.pcapng" -c 1000 --json 2>"$TAP_DIR/s.err" || :
-	echo "$before" >"$switch"
-	cat "$TAP_DIR/s.err"
-	grep -q '"note":"io_uring: Operation not permitted: writing by pwrite' "$TAP_DIR/s.err"
-	tail -n 1 "$TAP_DIR/s.err" | grep '"frames":1000,.*"writer":"pwrite"'
-}
-run_step "io_uring switched off for the whole host: pwrite, and it is said" sysctl_off

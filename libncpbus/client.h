@@ -152,14 +152,13 @@ int ncpi_locate_from(const struct ncpi_segment *seg, uint64_t seq, struct ncpi_p
 void ncpi_span_end(const struct ncpi_segment *seg, struct ncpi_place from, size_t max_len,
 		   struct ncpi_place *end);
 
-/* --- reader.c -------------------------------------------------------------------------------- */
-
-/* ncpi_run_stop - account for what was taken the short way and take it no more.  First of all in every
- * call that looks at more than c->at. */
-void ncpi_run_stop(struct ncp_client *c);
+/* --- event.c ---------------------------------------------------------------------------------- */
 
 /* ncpi_event - queue an event; the caller fills what the kind needs. */
 struct ncp_frame *ncpi_event(struct ncp_client *c, uint32_t kind);
+
+/* ncpi_event_pop - give the first of those that are due (there is one). */
+void ncpi_event_pop(struct ncp_client *c, struct ncp_frame *f);
 
 /* ncpi_lapped - what stood at c->at is gone: go where something is, count, queue NCP_LOST.
  * Returns 0, NCP_ECORRUPT. */
@@ -180,6 +179,12 @@ int ncpi_prepare(struct ncp_client *c, struct ncp_frame *f);
  * 1: *f was filled.  0: nothing.  2: there are frames after all.  < 0: error.
  */
 int ncpi_idle(struct ncp_client *c, struct ncp_frame *f);
+
+/* --- reader.c -------------------------------------------------------------------------------- */
+
+/* ncpi_run_stop - account for what was taken the short way and take it no more.  First of all in every
+ * call that looks at more than c->at. */
+void ncpi_run_stop(struct ncp_client *c);
 
 /*
  * ncpi_scan - the next frame that is this client's, counting those that are not: step C1 to C4.

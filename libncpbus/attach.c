@@ -305,9 +305,9 @@ int ncpi_move(struct ncp_client *c)
 }
 
 /* The page that says whether this is still the process that attached. */
-static uint32_t *fork_page(void)
+static struct ncpi_wiped *fork_page(void)
 {
-	uint32_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct ncpi_wiped *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (page == MAP_FAILED)
 		return NULL;
@@ -315,7 +315,7 @@ static uint32_t *fork_page(void)
 		munmap(page, 4096);
 		return NULL;
 	}
-	*page = 1;
+	page->parent = 1;
 	return page;
 }
 
@@ -360,9 +360,9 @@ static int attach(struct ncp_client *c, const char *bus, const struct ncp_option
 	if (r < 0)
 		goto fail;
 	r = -ENOMEM;
-	c->forked = fork_page();
+	c->run.wiped = fork_page();
 	c->held = calloc(1, sizeof(*c->held));
-	if (!c->forked || !c->held)
+	if (!c->run.wiped || !c->held)
 		goto fail;
 	c->cap_held = 1;
 	r = ncpi_interfaces(c);
@@ -430,7 +430,7 @@ void ncp_detach(struct ncp_client *c)
 {
 	if (!c)
 		return;
-	bool child = c->forked && !*c->forked;
+	bool child = c->run.wiped && !c->run.wiped->parent;
 
 	ncpi_poller_stop(c, child);
 	ncpi_group_leave(c, child);
@@ -441,8 +441,8 @@ void ncp_detach(struct ncp_client *c)
 	ncpi_filter_free(c->filter);
 	ncpi_reorder_free(c);
 	free(c->held);
-	if (c->forked)
-		munmap(c->forked, 4096);
+	if (c->run.wiped)
+		munmap(c->run.wiped, 4096);
 	if (c->dirfd >= 0)
 		close(c->dirfd);
 	free(c);

@@ -37,8 +37,34 @@ struct ncpi_poller;
 struct ncpi_reorder;
 struct ncpi_group;
 
+/* A page that reads 0 in a child: MADV_WIPEONFORK. */
+struct ncpi_wiped {
+	uint32_t parent; /* 1 */
+	const uint8_t *run_end; /* the short way may be taken for blocks up to here; NULL: not at all */
+};
+
+/* Two words that are loaded, added to and stored as one. */
+typedef uint64_t ncpi_pair __attribute__((vector_size(16)));
+
+/*
+ * The short way of ncp_next() and ncp_recv(): all that they need for one more frame.  While
+ * wiped->run_end is not NULL, where the client stands is said here, and c->at, c->now, c->held and
+ * c->last_ts_ns are as they were when the run began; ncpi_run_stop() brings them up to date.
+ */
+struct ncpi_run {
+	ncpi_pair seq;	/* of the next frame, and the one behind it */
+	ncpi_pair base; /* what makes a block's address its position; the incarnation */
+	ncpi_pair low;	/* what must be whole from here on: the frame handed out last, or, if that was
+			 * copied, the next one; the incarnation */
+	ncpi_pair last; /* of the frame handed out last: caplen and len; ts_ns */
+	const uint8_t *w;     /* the next block */
+	const uint64_t *tail;
+	struct ncpi_wiped *wiped;
+	uint64_t first_seq; /* the frame with which it began */
+};
+
 struct ncp_client {
-	uint32_t *forked; /* a page that reads 0 in a child: MADV_WIPEONFORK */
+	struct ncpi_run run;
 
 	/* The bus. */
 	struct ncpi_segment seg;
@@ -60,14 +86,11 @@ struct ncp_client {
 	uint64_t last_ts_ns;	/* of the last frame handed out */
 	struct ncpi_held *held; /* frames handed out by the last call, to be looked at again */
 	uint32_t n_held, cap_held;
+	bool held_in_row; /* only the first one is filled in: of the others just the position, the
+			   * numbers follow one another, and nothing lies between */
 	struct ncpi_place span;	/* where the span handed out last begins */
 	bool has_span;
 	struct ncpi_place released; /* with NCP_HOLD */
-	/* The short way of ncp_next(): reader.c. */
-	uint64_t run_end; /* it may be taken below this position; 0: not at all */
-	uint64_t run_low; /* what must be whole from here on: the frame handed out last, if it was not
-			   * copied, else at.position */
-	uint64_t run_seq; /* frames from here to at.seq were taken and are not yet accounted for */
 
 	/* The ledger. */
 	struct ncp_window now, before, total; /* total: of the windows before now */
@@ -104,7 +127,7 @@ struct ncp_client {
 /* ncpi_usable - 0, or NCP_EFORK in a child. */
 static inline int ncpi_usable(const struct ncp_client *c)
 {
-	return *c->forked ? 0 : NCP_EFORK;
+	return c->run.wiped->parent ? 0 : NCP_EFORK;
 }
 
 /* --- locate.c: places in the ring ----------------------------------------------------------- */
@@ -183,7 +206,7 @@ int ncpi_idle(struct ncp_client *c, struct ncp_frame *f);
 /* --- reader.c -------------------------------------------------------------------------------- */
 
 /* ncpi_run_stop - account for what was taken the short way and take it no more.  First of all in every
- * call that looks at more than c->at. */
+ * call that looks at what the client did. */
 void ncpi_run_stop(struct ncp_client *c);
 
 /*

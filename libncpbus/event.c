@@ -89,9 +89,10 @@ int ncpi_held_check(struct ncp_client *c)
 	/* [first, end) is lost: the torn ones, those between that were passed over, and, when
 	 * everything up to here is gone too, those after; whatever became of them, it is undone. */
 	bool all = torn == n && c->at.position < tail && !c->group;
+	const struct ncpi_held *last = &held[c->held_in_row ? 0 : torn - 1];
 	uint64_t first = held[0].at.seq;
-	uint64_t end = all ? c->at.seq : held[torn - 1].at.seq + 1;
-	uint64_t others = (all ? c->now.others : held[torn - 1].others) - held[0].others;
+	uint64_t end = all ? c->at.seq : c->held_in_row ? first + torn : last->at.seq + 1;
+	uint64_t others = (all ? c->now.others : last->others) - held[0].others;
 
 	c->now.frames -= torn;
 	c->now.others -= others;

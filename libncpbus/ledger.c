@@ -65,6 +65,7 @@ int ncp_tell(const struct ncp_client *c, struct ncp_cursor *cursor)
 		return r;
 	if (cursor->size < sizeof(*cursor))
 		return -EINVAL;
+	ncpi_run_stop((struct ncp_client *)(uintptr_t)c); /* as in ncp_stats() */
 	cursor->incarnation = c->seg.incarnation;
 	struct ncpi_place p = c->reorder ? ncpi_reorder_next(c) : c->at;
 	cursor->seq = p.seq;

@@ -9,6 +9,7 @@
  * stands at each use beside its step tag (layout.h).
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,6 +66,21 @@ static inline void ncpi_fence_full(void)
 #define ncpi_fence_release_at(step)                                                                \
 	(NCPI_WEAK(step) ? (void)0 : __atomic_thread_fence(__ATOMIC_RELEASE))
 
+/* Copy 16 to 128 bytes, the last 16 over some of those before if they are no multiple; false: they
+ * are fewer or more. */
+static inline bool ncpi_copy_by_16(void *dst, const void *src, size_t len)
+{
+	const uint8_t *s = src;
+	uint8_t *d = dst;
+
+	if (len < 16 || len > 128)
+		return false;
+	for (const uint8_t *end = s + len - 16; s < end; s += 16, d += 16)
+		memcpy(d, s, 16);
+	memcpy((uint8_t *)dst + len - 16, (const uint8_t *)src + len - 16, 16);
+	return true;
+}
+
 /*
  * ncpi_copy_in, ncpi_copy_out - copy bytes into the ring while clients that were lapped may be reading
  * there; out of it while a producer may be overwriting them.
@@ -86,27 +102,6 @@ static inline void ncpi_copy_in(void *dst, const void *src, size_t len)
 #endif
 }
 
-/* ncpi_copy_short - ncpi_copy_in() for what is short as a rule, as most frames are: the call would cost
- * as much as the bytes. */
-static inline void ncpi_copy_short(void *dst, const void *src, size_t len)
-{
-#ifndef NCPI_TSAN
-	const uint8_t *s = src;
-	uint8_t *d = dst;
-
-	if (len >= 16 && len <= 128) {
-		uint8_t *last = d + len - 16;
-
-		for (const uint8_t *end = s + len - 16; s < end; s += 16, d += 16)
-			memcpy(d, s, 16);
-		/* Over the last of them, if len is no multiple. */
-		memcpy(last, (const uint8_t *)src + len - 16, 16);
-		return;
-	}
-#endif
-	ncpi_copy_in(dst, src, len);
-}
-
 static inline void ncpi_copy_out(void *dst, const void *src, size_t len)
 {
 #ifdef NCPI_TSAN
@@ -117,6 +112,49 @@ static inline void ncpi_copy_out(void *dst, const void *src, size_t len)
 		*d = ncpi_load(s);
 #else
 	memcpy(dst, src, len);
+#endif
+}
+
+/* ncpi_copy_in_short, ncpi_copy_out_short - the same for what is short as a rule, as most frames are:
+ * the call would cost as much as the bytes. */
+static inline void ncpi_copy_in_short(void *dst, const void *src, size_t len)
+{
+#ifndef NCPI_TSAN
+	if (ncpi_copy_by_16(dst, src, len))
+		return;
+#endif
+	ncpi_copy_in(dst, src, len);
+}
+
+static inline void ncpi_copy_out_short(void *dst, const void *src, size_t len)
+{
+#ifndef NCPI_TSAN
+	if (ncpi_copy_by_16(dst, src, len))
+		return;
+#endif
+	ncpi_copy_out(dst, src, len);
+}
+
+/*
+ * ncpi_load_words - four neighbouring words at once.
+ *
+ * As four ncpi_load(): each word is whole and is loaded once, in no order; together they are nothing
+ * that anybody stored.  Not known to be one load, and nothing depends on that.
+ */
+typedef uint32_t ncpi_words __attribute__((vector_size(16)));
+
+static inline ncpi_words ncpi_load_words(const uint32_t *p)
+{
+#if defined(__SSE2__) && !defined(NCPI_TSAN)
+	ncpi_words w;
+
+	memcpy(&w, p, sizeof(w));
+	/* From here on the register is what was loaded: the compiler does not know that memory has
+	 * the same, and cannot go there again for one of the words, when it may be another. */
+	__asm__("" : "+x"(w));
+	return w;
+#else
+	return (ncpi_words){ ncpi_load(p), ncpi_load(p + 1), ncpi_load(p + 2), ncpi_load(p + 3) };
 #endif
 }
 

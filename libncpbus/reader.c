@@ -164,7 +164,7 @@ static inline int next(struct ncp_client *c, struct ncp_frame *f, struct block *
 		if (ncpi_load(&c->seg.h->tail) <= c->held[0].at.position)
 			c->n_held = 0;
 	}
-	if (c->n_held || c->n_events || c->move || c->has_span || !*c->forked) {
+	if (c->n_held || c->n_events || c->move || c->has_span || !c->run.wiped->parent) {
 		int r = ncpi_prepare(c, f);
 
 		if (r)
@@ -207,64 +207,94 @@ void ncpi_tell_registry(struct ncp_client *c)
 	tell(c);
 }
 
-static int hold(struct ncp_client *c, uint32_t n)
-{
-	if (n <= c->cap_held)
-		return 0;
-	void *more = realloc(c->held, n * sizeof(*c->held));
+/* --- the short way --------------------------------------------------------------------------- */
 
-	if (!more)
-		return -ENOMEM;
-	c->held = more;
-	c->cap_held = n;
-	return 0;
+/*
+ * Nearly every frame follows another one, below the head that is known, and stands in an EPB with
+ * flags for its only option.  For these all that is needed stands together in c->run, and what is
+ * handed out is stored by pairs of words: a struct ncp_frame by single ones is a store for each, and
+ * that is what bounds a reader.
+ */
+#define PAIR(first, second)                                                                        \
+	_Static_assert(offsetof(struct ncp_frame, second) == offsetof(struct ncp_frame, first) + 8 && \
+			       sizeof((struct ncp_frame){}.second) == 8,                           \
+		       "a pair")
+PAIR(caplen, ts_ns);
+PAIR(seq, next_seq);
+PAIR(position, incarnation);
+_Static_assert(offsetof(struct ncp_frame, len) == offsetof(struct ncp_frame, caplen) + 4 &&
+		       offsetof(struct ncp_frame, interface) ==
+			       offsetof(struct ncp_frame, dropcount) + 8 &&
+		       offsetof(struct ncp_frame, flags) ==
+			       offsetof(struct ncp_frame, dropcount) + 12,
+	       "words in pairs");
+
+static inline void pair_store(struct ncp_frame *f, size_t off, ncpi_pair pair)
+{
+	memcpy((uint8_t *)f + off, &pair, sizeof(pair));
+}
+
+/*
+ * C2 of such a block.
+ *
+ *   w     its first word, below end
+ *   end   at most NCPI_BLOCK_MAX behind w, and not behind head
+ *   seq, position  as in struct ncpi_run, of this frame
+ *   last  out: of this frame
+ *
+ * Returns the block's length with *f filled except for its size and for what only an event has, or
+ * 0 when it is something else: the long way knows what.
+ */
+static inline __attribute__((always_inline)) uint32_t usual_parse(const uint8_t *w,
+								  const uint8_t *end, ncpi_pair seq,
+								  ncpi_pair position,
+								  struct ncp_frame *f,
+								  ncpi_pair *last)
+{
+	const uint32_t *word = (const uint32_t *)(const void *)w;
+	uint32_t total = ncpi_load(&word[1]);
+	/* ts_high, ts_low, caplen, len; and as a struct ncp_frame has them. */
+	ncpi_words in = ncpi_load_words(&word[3]);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	ncpi_words out = __builtin_shufflevector(in, in, 2, 3, 1, 0);
+#else
+	ncpi_words out = __builtin_shufflevector(in, in, 2, 3, 0, 1);
+#endif
+	uint32_t caplen = out[0], len = out[1];
+	/* In 64 bits: a caplen that says 4 GiB fits no total. */
+	uint64_t padded = ((uint64_t)caplen + 3) & ~UINT64_C(3);
+
+	if (ncpi_load(&word[0]) != NCPI_EPB || caplen > len || total != padded + 44 ||
+	    total > (uint64_t)(end - w))
+		return 0;
+	const uint32_t *option = word + 7 + padded / 4;
+	if (ncpi_load(&option[0]) != NCPI_OPTION(NCPI_EPB_FLAGS, 4))
+		return 0;
+	f->kind = NCP_FRAME;
+	f->data = w + 28;
+	pair_store(f, offsetof(struct ncp_frame, caplen), (ncpi_pair)out);
+	pair_store(f, offsetof(struct ncp_frame, seq), seq);
+	pair_store(f, offsetof(struct ncp_frame, position), position);
+	pair_store(f, offsetof(struct ncp_frame, dropcount),
+		   (ncpi_pair)(ncpi_words){ 0, 0, ncpi_load(&word[2]), ncpi_load(&option[1]) });
+	*last = (ncpi_pair)out;
+	return total;
+}
+
+/* How far the short way may go from the block at c->at: to head, but not so far that an address would
+ * leave the two mappings of the ring, or a block be too long. */
+static inline uint64_t run_room(const struct ncp_client *c)
+{
+	uint64_t room = c->head - c->at.position;
+
+	return room < NCPI_BLOCK_MAX ? room : NCPI_BLOCK_MAX;
 }
 
 /* Nothing stands between this call and the next frame: nothing is due, nothing chooses. */
 static inline bool plain(const struct ncp_client *c)
 {
 	return !(c->n_events | c->move | c->has_span) && !c->reorder && !ncpi_chooses(c) &&
-	       !c->group && *c->forked;
-}
-
-/*
- * The block of nearly every frame: an EPB with flags for its only option, whole below head.
- *
- *   w     its first word
- *   room  bytes from there to head, 32 at least
- *
- * C2, as in block_parse(), with everything in registers.  Returns the block's length with *f filled
- * except for its size, or 0 when it is something else: the long way knows what.
- */
-static inline __attribute__((always_inline)) uint32_t
-usual_parse(const uint32_t *w, uint64_t room, struct ncpi_place at, uint64_t incarnation,
-	    struct ncp_frame *f)
-{
-	uint32_t total = ncpi_load(&w[1]), caplen = ncpi_load(&w[5]), len = ncpi_load(&w[6]);
-	uint32_t padded = NCPI_PAD4((uint64_t)caplen);
-
-	if (ncpi_load(&w[0]) != NCPI_EPB || caplen > len || caplen > NCPI_BLOCK_MAX ||
-	    total != padded + 44 || total > room)
-		return 0;
-	const uint32_t *o = w + 7 + padded / 4;
-	if (ncpi_load(&o[0]) != NCPI_OPTION(NCPI_EPB_FLAGS, 4))
-		return 0;
-	/* Member by member: a whole struct is put together on the stack and copied by wide loads, to
-	 * which its stores cannot be forwarded. */
-	f->kind = NCP_FRAME;
-	f->data = (const uint8_t *)(w + 7);
-	f->caplen = caplen;
-	f->len = len;
-	f->ts_ns = (uint64_t)ncpi_load(&w[3]) << 32 | ncpi_load(&w[4]);
-	f->seq = at.seq;
-	f->next_seq = at.seq + 1;
-	f->position = at.position;
-	f->incarnation = incarnation;
-	f->dropcount = 0;
-	f->interface = ncpi_load(&w[2]);
-	f->flags = ncpi_load(&o[1]);
-	f->state = f->reason = 0;
-	return total;
+	       !c->group && c->run.wiped->parent;
 }
 
 /*
@@ -277,23 +307,23 @@ static int batch_take(struct ncp_client *c, struct ncp_frame *frames, int n)
 {
 	const struct ncpi_segment *seg = &c->seg;
 	const uint64_t low = c->n_held ? c->held[0].at.position : c->at.position;
-	const uint32_t *w = (const uint32_t *)(const void *)ncpi_segment_at(seg, c->at.position);
-	struct ncpi_place at = c->at;
+	const uint8_t *w = ncpi_segment_at(seg, c->at.position), *end = w + run_room(c);
+	ncpi_pair seq = { c->at.seq, c->at.seq + 1 };
+	ncpi_pair position = { c->at.position, seg->incarnation }, last = {};
 	struct ncpi_held *held = c->held;
 	int k = 0;
 
 	NCPI_TESTPOINT("read:held");
 	NCPI_TESTPOINT("read:C2");
-	for (; k < n && c->head - at.position >= 32; k++) {
-		uint32_t total =
-			usual_parse(w, c->head - at.position, at, seg->incarnation, &frames[k]);
+	for (; k < n && w < end; k++) {
+		uint32_t total = usual_parse(w, end, seq, position, &frames[k], &last);
 
 		if (!total)
 			break;
 		frames[k].size = sizeof(*frames);
-		at.seq++;
-		at.position += total;
-		w += total / 4;
+		w += total;
+		seq += (ncpi_pair){ 1, 1 };
+		position += (ncpi_pair){ total, 0 };
 	}
 	NCPI_TESTPOINT("read:C3");
 	/* C3, partner P3. */
@@ -301,44 +331,81 @@ static int batch_take(struct ncp_client *c, struct ncp_frame *frames, int n)
 	NCPI_TESTPOINT("read:C4");
 	if (k == 0 || ncpi_load(&seg->h->tail) > low)
 		return 0;
-	for (int i = 0; i < k; i++) {
+	held[0] = (struct ncpi_held){ c->at, c->now.others };
+	for (int i = 1; i < k; i++)
 		held[i].at.position = frames[i].position;
-		held[i].at.seq = frames[i].seq;
-		held[i].others = c->now.others;
-	}
+	c->held_in_row = true;
 	c->n_held = (uint32_t)k;
-	c->last_ts_ns = frames[k - 1].ts_ns;
+	c->last_ts_ns = last[1];
 	ncpi_window_pass(c, (uint64_t)k);
 	c->now.frames += (uint64_t)k;
-	c->at = at;
+	c->at = (struct ncpi_place){ position[0], seq[0] };
 	tell(c);
 	return k;
 }
 
+static inline void held_one(struct ncp_client *c, struct ncpi_place at)
+{
+	c->held[0] = (struct ncpi_held){ at, c->now.others };
+	c->held_in_row = false;
+	c->n_held = 1;
+}
+
 void ncpi_run_stop(struct ncp_client *c)
 {
-	uint64_t n = c->run_end ? c->at.seq - c->run_seq : 0;
+	const struct ncpi_run *run = &c->run;
 
-	c->run_end = 0;
+	if (!run->wiped->run_end)
+		return;
+	run->wiped->run_end = NULL;
+	uint64_t n = run->seq[0] - run->first_seq;
 	if (n == 0)
 		return;
+	c->at.position = run->base[0] + (uintptr_t)run->w;
+	c->at.seq = run->seq[0];
+	c->last_ts_ns = run->last[1];
 	/* The run began behind a frame of the long way: the window is open. */
 	c->now.next_seq = c->at.seq;
 	c->now.frames += n;
-	c->held[0] = (struct ncpi_held){ { c->run_low, c->at.seq - 1 }, c->now.others };
-	c->n_held = c->run_low != c->at.position;
+	c->n_held = 0;
+	if (run->low[0] != c->at.position)
+		held_one(c, (struct ncpi_place){ run->low[0], c->at.seq - 1 });
 }
 
 /* Behind a frame that was handed out alone: may those after it go the short way? */
 static void run_begin(struct ncp_client *c)
 {
-	uint64_t tell_at = c->line_looked + c->seg.ring_size / 32;
+	uint64_t tell_at = c->line_looked + c->seg.ring_size / 32, room = run_room(c);
 
-	if (!plain(c))
+	if (!plain(c) || tell_at <= c->at.position)
 		return;
-	c->run_end = c->head < tell_at ? c->head : tell_at;
-	c->run_low = c->n_held ? c->held[0].at.position : c->at.position;
-	c->run_seq = c->at.seq;
+	if (room > tell_at - c->at.position)
+		room = tell_at - c->at.position;
+	const uint8_t *w = ncpi_segment_at(&c->seg, c->at.position);
+	struct ncpi_run *run = &c->run;
+	run->seq = (ncpi_pair){ c->at.seq, c->at.seq + 1 };
+	run->base = (ncpi_pair){ c->at.position - (uintptr_t)w, c->seg.incarnation };
+	run->low = (ncpi_pair){ c->n_held ? c->held[0].at.position : c->at.position,
+				c->seg.incarnation };
+	run->w = w;
+	run->tail = &c->seg.h->tail;
+	run->first_seq = c->at.seq;
+	run->wiped->run_end = w + room;
+}
+
+/* --- the calls ---------------------------------------------------------------------------------- */
+
+static int hold(struct ncp_client *c, uint32_t n)
+{
+	if (n <= c->cap_held)
+		return 0;
+	void *more = realloc(c->held, n * sizeof(*c->held));
+
+	if (!more)
+		return -ENOMEM;
+	c->held = more;
+	c->cap_held = n;
+	return 0;
 }
 
 /* Apart, so that the short way saves no registers for it. */
@@ -355,8 +422,7 @@ static __attribute__((noinline)) int next_one(struct ncp_client *c, struct ncp_f
 	int r = next(c, f, &b, &event);
 	if (r != 1 || event)
 		return r;
-	c->held[0] = (struct ncpi_held){ c->at, c->now.others };
-	c->n_held = 1;
+	held_one(c, c->at);
 	c->last_ts_ns = f->ts_ns;
 	consume(c, &b);
 	tell(c);
@@ -366,25 +432,26 @@ static __attribute__((noinline)) int next_one(struct ncp_client *c, struct ncp_f
 
 int ncp_next(struct ncp_client *c, struct ncp_frame *f)
 {
-	struct ncpi_place at = c->at;
+	struct ncpi_run *run = &c->run;
+	const uint8_t *w = run->w, *end = run->wiped->run_end;
 
-	if (at.position >= c->run_end || f->size < sizeof(*f) || !*c->forked)
+	if (w >= end || f->size < sizeof(*f))
 		return next_one(c, f);
+	const ncpi_pair seq = run->seq, position = run->base + (ncpi_pair){ (uintptr_t)w, 0 };
+	ncpi_pair last;
 	NCPI_TESTPOINT("read:held");
 	NCPI_TESTPOINT("read:C2");
-	uint32_t total = usual_parse((const uint32_t *)(const void *)ncpi_segment_at(
-					     &c->seg, at.position),
-				     c->head - at.position, at, c->seg.incarnation, f);
+	uint32_t total = usual_parse(w, end, seq, position, f, &last);
 	NCPI_TESTPOINT("read:C3");
 	/* C3, partner P3: of the frame handed out before, too, which lies lower. */
 	ncpi_fence_acquire();
 	NCPI_TESTPOINT("read:C4");
-	if (!total || ncpi_load(&c->seg.h->tail) > c->run_low)
+	if (!total || ncpi_load(run->tail) > run->low[0])
 		return next_one(c, f);
-	c->run_low = at.position;
-	c->last_ts_ns = f->ts_ns;
-	c->at.position = at.position + total;
-	c->at.seq = at.seq + 1;
+	run->seq = seq + (ncpi_pair){ 1, 1 };
+	run->low = position;
+	run->last = last;
+	run->w = w + total;
 	return 1;
 }
 
@@ -411,6 +478,7 @@ int ncp_next_batch(struct ncp_client *c, struct ncp_frame *frames, int n)
 	r = hold(c, (uint32_t)n);
 	if (r < 0)
 		return r;
+	c->held_in_row = false;
 	int k = 0;
 	do {
 		c->held[c->n_held++] = (struct ncpi_held){ c->at, c->now.others };
@@ -463,27 +531,29 @@ static __attribute__((noinline)) int recv_one(struct ncp_client *c, void *buf, s
 
 int ncp_recv(struct ncp_client *c, void *buf, size_t cap, struct ncp_frame *f)
 {
-	struct ncpi_place at = c->at;
+	struct ncpi_run *run = &c->run;
+	const uint8_t *w = run->w, *end = run->wiped->run_end;
 
-	if (at.position >= c->run_end || f->size < sizeof(*f) || !*c->forked)
+	if (w >= end || f->size < sizeof(*f))
 		return recv_one(c, buf, cap, f);
+	const ncpi_pair seq = run->seq, position = run->base + (ncpi_pair){ (uintptr_t)w, 0 };
+	ncpi_pair last;
 	NCPI_TESTPOINT("read:held");
 	NCPI_TESTPOINT("read:C2");
-	uint32_t total = usual_parse((const uint32_t *)(const void *)ncpi_segment_at(
-					     &c->seg, at.position),
-				     c->head - at.position, at, c->seg.incarnation, f);
+	uint32_t total = usual_parse(w, end, seq, position, f, &last);
 	if (total)
-		ncpi_copy_out(buf, f->data, f->caplen < cap ? f->caplen : cap);
+		ncpi_copy_out_short(buf, w + 28, f->caplen < cap ? f->caplen : cap);
 	NCPI_TESTPOINT("recv:C3");
 	/* C3, C4, for the words and the copy, and for the frame handed out before. */
 	ncpi_fence_acquire();
 	NCPI_TESTPOINT("recv:C4");
-	if (!total || ncpi_load(&c->seg.h->tail) > c->run_low)
+	if (!total || ncpi_load(run->tail) > run->low[0])
 		return recv_one(c, buf, cap, f);
 	f->data = buf;
-	c->last_ts_ns = f->ts_ns;
-	c->at.position = c->run_low = at.position + total;
-	c->at.seq = at.seq + 1;
+	run->seq = seq + (ncpi_pair){ 1, 1 };
+	run->low = position + (ncpi_pair){ total, 0 };
+	run->last = last;
+	run->w = w + total;
 	return 1;
 }
 

@@ -268,7 +268,7 @@ static inline uint32_t usual_write(uint8_t *out, const struct ncpi_frame *f)
 	NCPI_TESTPOINT("publish:block");
 	if (padded != caplen) /* zero the padding first: the data then covers what is not */
 		ncpi_store(&o[-1], 0);
-	ncpi_copy_short(w + 7, f->data, caplen);
+	ncpi_copy_in_short(w + 7, f->data, caplen);
 	ncpi_store(&o[0], NCPI_OPTION(NCPI_EPB_FLAGS, 4));
 	ncpi_store(&o[1], f->flags);
 	ncpi_store(&o[2], NCPI_OPTION(NCPI_OPT_END, 0));

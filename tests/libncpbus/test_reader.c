@@ -120,12 +120,18 @@ static void test_lapped_in_use(struct test_bus *t)
 	ncp_detach(c);
 }
 
-static void test_batch_partly_torn(struct test_bus *t)
+/* The first batch of a client comes by another way than those after it: before many of them. */
+static void test_batch_partly_torn(struct test_bus *t, uint64_t before)
 {
 	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, 0);
 	struct ncp_frame f[16] = { NCP_FRAME_INIT }, e = NCP_FRAME_INIT;
 	struct ncp_stats st = NCP_STATS_INIT;
 
+	for (uint64_t i = 0; i < before; i++) {
+		bus_publish(t, 16);
+		if (ncp_next_batch(c, f, 16) != 16)
+			bail("batch");
+	}
 	bus_publish(t, 16);
 	is_i64(16, ncp_next_batch(c, f, 16), "sixteen frames at once");
 	bus_lap(t, f[4].position);
@@ -138,7 +144,7 @@ static void test_batch_partly_torn(struct test_bus *t)
 	is_u64(f[0].seq, e.seq, "from the batch's first frame");
 	is_u64(f[0].seq + torn, e.next_seq, "to the last one that tail has reached, no further");
 	is_i64(0, ncp_stats(c, &st), "stats");
-	is_u64(16 - torn, st.now.frames, "the others count as read");
+	is_u64(16 * before + 16 - torn, st.now.frames, "the others count as read");
 	is_i64(1, ncp_next(c, &e), "and reading goes on");
 	is_u64(f[15].seq + 1, e.seq, "behind the batch");
 	ncp_detach(c);
@@ -196,6 +202,56 @@ static void test_run_lapped(struct test_bus *t)
 	ok(r == 1 && f.kind == NCP_LOST && f.seq == seq + 1,
 	   "three frames copied, then a lap: the loss begins behind them");
 	ncp_detach(c);
+}
+
+/* A block that breaks the rules, behind frames that were read in a row: told, and nothing else. */
+static void test_broken(struct test_bus *t, enum how how)
+{
+	static const struct {
+		const char *what;
+		uint32_t total, caplen, len; /* 0: as it is */
+	} bad[] = {
+		{ "more bytes than on the wire", 0, 0, UINT32_MAX },
+		{ "4 GiB of bytes in 44", 44, UINT32_MAX, UINT32_MAX },
+		{ "4 GiB less one word", 40, UINT32_MAX - 4, UINT32_MAX },
+		{ "more bytes than its block", 0, FRAME_CAP + 50, FRAME_CAP + 50 },
+		{ "no multiple of 4", 46, 0, 0 },
+		{ "a block of no length", 1, 0, 0 },
+		{ "a block that ends beyond head", 65532, 65488, 65488 },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, NCP_NO_REGISTRY);
+		struct ncp_frame f[16] = { NCP_FRAME_INIT };
+		uint8_t buf[FRAME_CAP];
+		uint32_t word[7];
+
+		bus_publish(t, 7);
+		/* Where the third one stands, as the one who writes it sees it. */
+		for (int k = 0; k < 3; k++)
+			if (ncp_next(c, f) != 1)
+				bail("next");
+		uint8_t *block = ncpi_segment_at(&t->bus.seg, f->position);
+		const struct ncp_where second = { .size = sizeof(second),
+						  .whence = NCP_SEQ,
+						  .value = f->seq - 1 };
+		if (ncp_seek(c, &second) < 0 || ncp_next(c, f) != 1)
+			bail("seek");
+		memcpy(word, block, sizeof(word));
+		uint32_t worse[7];
+		memcpy(worse, word, sizeof(worse));
+		worse[1] = bad[i].total ? bad[i].total : word[1];
+		worse[5] = bad[i].caplen ? bad[i].caplen : word[5];
+		/* UINT32_MAX alone: one less than were captured. */
+		worse[6] = !bad[i].len ? word[6] : bad[i].caplen ? bad[i].len : word[5] - 1;
+		memcpy(block, worse, sizeof(worse));
+		int r = how == COPY  ? ncp_recv(c, buf, sizeof(buf), f) :
+			how == PLACE ? ncp_next(c, f) :
+				       ncp_next_batch(c, f, 16);
+		is_i64(NCP_ECORRUPT, r, "%s: %s", how_name[how], bad[i].what);
+		memcpy(block, word, sizeof(word));
+		ncp_detach(c);
+	}
 }
 
 static void test_filter(struct test_bus *t)
@@ -334,7 +390,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(3 * 7 + 3 * 7 + 8 + 8 + 2 * 4 + 2 * 3 + 1 + 17 + 24 + 12 + 1);
+	plan(3 * 7 + 3 * 7 + 9 + 2 * 10 + 3 * 7 + 2 * 4 + 2 * 3 + 1 + 17 + 22 + 11 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, false);
@@ -343,12 +399,15 @@ int main(void)
 	for (enum how how = COPY; how <= BATCH; how++)
 		test_lapped_between(&t, how);
 	test_lapped_in_use(&t);
-	test_batch_partly_torn(&t);
+	test_batch_partly_torn(&t, 0);
+	test_batch_partly_torn(&t, 2);
 	test_run_overtaken(&t, PLACE, PLACE);
 	test_run_overtaken(&t, PLACE, COPY);
 	test_run_overtaken(&t, COPY, PLACE);
 	test_run_overtaken(&t, COPY, COPY);
 	test_run_lapped(&t);
+	for (enum how how = COPY; how <= BATCH; how++)
+		test_broken(&t, how);
 	test_filter(&t);
 	test_seek(&t);
 	test_span(&t);

@@ -1,50 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bpf.c - a small interpreter of classic BPF, for filters that clients set. */
+/* bpf.c - check a classic BPF program, and bring it into the form it is run in. */
 #include "libncpbus/bpf.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "libncpbus/bpf_step.h"
 #include "libncpbus/include/ncpbus.h"
 
 _Static_assert(sizeof(struct ncp_bpf_insn) == sizeof(struct sock_filter), "insn layout");
-
-/* What an instruction becomes: one dense number for each, so that one jump through a table finds it. */
-enum op {
-	LD_W, LD_H, LD_B,		/* a = frame[k] */
-	LD_W_X, LD_H_X, LD_B_X,		/* a = frame[x + k] */
-	LDX_MSH,			/* x = 4 * (frame[k] & 15): the length of an IP header */
-	LD_IMM, LDX_IMM, LD_LEN, LDX_LEN, LD_MEM, LDX_MEM, ST, STX, TAX, TXA,
-	RET_K, RET_A,
-	JA, JEQ, JGT, JGE, JSET,	/* with k */
-	JEQ_X, JGT_X, JGE_X, JSET_X,	/* with x */
-	ALU, ALU_X,			/* BPF_OP() is in alu */
-	/* Two instructions in one.  The second one stays where it is, too, for jumps to it. */
-	LD_W_JEQ, LD_H_JEQ, LD_B_JEQ, LD_W_X_JEQ, LD_H_X_JEQ, LD_B_X_JEQ, LD_H_JSET, LD_B_JSET,
-	/* A run of JEQ that all go to the same place: a is one of values[match, match + n). */
-	JEQ_ANY,
-};
-
-struct step {
-	uint8_t op, alu;
-	uint16_t n;	/* JEQ_ANY: values, a multiple of ANY_GROUP */
-	uint32_t k;
-	uint32_t match; /* what is compared with, in a pair; JEQ_ANY: index of the first value */
-	uint32_t jt, jf; /* steps to pass over, from the next one; in bytes, once all is done */
-};
-/* Values that are compared at once.  Fewer than this are not worth it. */
-#define ANY_GROUP 4u
-
-/* Jumps backward on one frame: "protochain" makes one for each header, of 8 bytes at least. */
-#define LOOPS_MAX (262144 / 8)
-
-struct ncpi_bpf {
-	struct step *steps;
-	uint32_t *values; /* of all JEQ_ANY */
-};
 
 static bool alu_ok(const struct ncp_bpf_insn *i)
 {
@@ -139,7 +104,7 @@ static bool check(const struct ncp_bpf_insn *program, size_t n)
 
 /* --- decoding -------------------------------------------------------------------------------- */
 
-static enum op op_of(uint16_t code)
+static enum ncpi_bpf_op op_of(uint16_t code)
 {
 	switch (code) {
 	case BPF_LD | BPF_W | BPF_ABS:
@@ -203,94 +168,231 @@ static enum op op_of(uint16_t code)
 	}
 }
 
-/* A load and the comparison behind it. */
-static void pair_join(struct step *s)
+/* --- joining and laying out ------------------------------------------------------------------ */
+
+/* A step on its way: where it leads is still said by indices of the program. */
+struct node {
+	struct ncpi_bpf_step s;
+	uint32_t holds, fails; /* what comes next; the same if it is no test */
+	uint32_t at;	       /* its place among the steps, UINT32_MAX: none yet */
+	bool met;
+};
+
+static bool is_test(const struct node *n)
+{
+	return n->s.op >= NCPI_BPF_TEST;
+}
+
+static bool is_return(const struct node *n)
+{
+	return n->s.op == RET_K || n->s.op == RET_A;
+}
+
+/* Where a jump to i ends up: jumps forward are no steps. */
+static uint32_t landing(const struct node *node, uint32_t i)
+{
+	while (node[i].s.op == JA)
+		i = node[i].holds;
+	return i;
+}
+
+static uint32_t end_of(uint32_t k, uint32_t size)
+{
+	return k < UINT32_MAX - size ? k + size : UINT32_MAX;
+}
+
+static struct node decode(const struct ncp_bpf_insn *i, uint32_t pc)
+{
+	struct node n = { .s = { .op = (uint8_t)op_of(i->code),
+				 .alu = (uint8_t)BPF_OP(i->code),
+				 .k = i->k,
+				 .match = i->k },
+			  .holds = pc + 1,
+			  .fails = pc + 1,
+			  .at = UINT32_MAX };
+
+	if (n.s.op == LD_W || n.s.op == LD_H || n.s.op == LD_B || n.s.op == LDX_MSH)
+		n.s.end = end_of(i->k, n.s.op == LD_W ? 4 : n.s.op == LD_H ? 2 : 1);
+	if (n.s.op == JA) {
+		n.holds = n.fails = pc + 1 + i->k;
+		if ((int32_t)i->k < 0)
+			n.s.op = LOOP;
+	} else if (is_test(&n)) {
+		n.holds = pc + 1 + i->jt;
+		n.fails = pc + 1 + i->jf;
+	}
+	return n;
+}
+
+/* A load and the comparison behind it; the length of an IP header and what stands behind that. */
+static void pair_join(struct node *n)
 {
 	static const struct {
 		uint8_t first, second, both;
 	} pairs[] = {
-		{ LD_W, JEQ, LD_W_JEQ },     { LD_H, JEQ, LD_H_JEQ },	  { LD_B, JEQ, LD_B_JEQ },
-		{ LD_W_X, JEQ, LD_W_X_JEQ }, { LD_H_X, JEQ, LD_H_X_JEQ }, { LD_B_X, JEQ, LD_B_X_JEQ },
+		{ LD_W, JEQ, LD_W_JEQ },     { LD_H, JEQ, LD_H_JEQ },
+		{ LD_B, JEQ, LD_B_JEQ },     { LD_W_X, JEQ, LD_W_X_JEQ },
+		{ LD_H_X, JEQ, LD_H_X_JEQ }, { LD_B_X, JEQ, LD_B_X_JEQ },
 		{ LD_H, JSET, LD_H_JSET },   { LD_B, JSET, LD_B_JSET },
+		{ LDX_MSH, LD_H_X_JEQ, MSH_LD_H_JEQ },
 	};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
-		if (s[0].op != pairs[i].first || s[1].op != pairs[i].second)
+		if (n[0].s.op != pairs[i].first || n[1].s.op != pairs[i].second)
 			continue;
-		s[0].op = pairs[i].both;
-		s[0].match = s[1].k;
-		s[0].jt = s[1].jt + 1;
-		s[0].jf = s[1].jf + 1;
+		n[0].s.op = pairs[i].both;
+		n[0].s.match = n[1].s.match;
+		n[0].holds = n[1].holds;
+		n[0].fails = n[1].fails;
+		if (n[0].s.op == MSH_LD_H_JEQ) {
+			n[0].s.msh = n[0].s.k;
+			n[0].s.k = n[1].s.k;
+		}
 		return;
 	}
 }
 
-/* JEQ steps from s on that lead to the same place when they hold, and to the next one when not. */
-static uint32_t run_length(const struct step *s, uint32_t left)
+/* JEQ steps from number i on that lead to the same place when they hold, and to the next one when
+ * not. */
+static uint32_t run_length(const struct node *node, uint32_t i, uint32_t n)
 {
-	uint32_t n = 1;
+	uint32_t end = i + 1;
 
-	while (n < left && n < UINT16_MAX - ANY_GROUP && s[n - 1].jf == 0 && s[n].op == JEQ &&
-	       s[n].jt + n == s[0].jt)
-		n++;
-	return n;
+	while (end < n && end - i < UINT16_MAX - NCPI_BPF_ANY && node[end - 1].fails == end &&
+	       node[end].s.op == JEQ && node[end].holds == node[i].holds)
+		end++;
+	return end - i;
 }
 
 /* One step for a run of n, and for each rest of it, because jumps lead there, too.  Its values follow
  * those that *n_values counts. */
-static void run_join(struct ncpi_bpf *b, struct step *s, uint32_t n, uint32_t *n_values)
+static void run_join(struct ncpi_bpf *b, struct node *node, uint32_t n, uint32_t *n_values)
 {
-	const uint32_t jf = s[n - 1].jf, last = s[n - 1].k;
+	const uint32_t fails = node[n - 1].fails, last = node[n - 1].s.match;
 	uint32_t *values = b->values + *n_values;
 
 	for (uint32_t i = 0; i < n; i++)
-		values[i] = s[i].k;
+		values[i] = node[i].s.match;
 	/* Full groups, wherever one begins: the last value again. */
-	for (uint32_t i = 0; i < ANY_GROUP; i++)
+	for (uint32_t i = 0; i < NCPI_BPF_ANY; i++)
 		values[n + i] = last;
-	for (uint32_t i = 0; n - i >= ANY_GROUP; i++) {
-		s[i].op = JEQ_ANY;
-		s[i].n = (uint16_t)((n - i + ANY_GROUP - 1) / ANY_GROUP * ANY_GROUP);
-		s[i].match = *n_values + i;
-		s[i].jf = jf + n - i - 1;
+	for (uint32_t i = 0; n - i >= NCPI_BPF_ANY; i++) {
+		node[i].s.op = JEQ_ANY;
+		node[i].s.n = (uint16_t)((n - i + NCPI_BPF_ANY - 1) / NCPI_BPF_ANY * NCPI_BPF_ANY);
+		node[i].s.values = values + i;
+		node[i].fails = fails;
 	}
-	*n_values += n + ANY_GROUP;
+	*n_values += n + NCPI_BPF_ANY;
 }
 
-int ncpi_bpf_make(struct ncpi_bpf **out, const struct ncp_bpf_insn *program, size_t n)
+/* Mark the nodes that can be met.  Jumps backward need another round. */
+static void meet(struct node *node, uint32_t n)
 {
-	if (!check(program, n))
+	bool again = true;
+
+	node[landing(node, 0)].met = true;
+	while (again) {
+		again = false;
+		for (uint32_t i = 0; i < n; i++) {
+			struct node *at = &node[i];
+
+			if (!at->met || is_return(at))
+				continue;
+			at->holds = landing(node, at->holds);
+			at->fails = landing(node, at->fails);
+			again |= at->holds <= i && !node[at->holds].met;
+			node[at->holds].met = node[at->fails].met = true;
+		}
+	}
+}
+
+/*
+ * Put the nodes that can be met into a row, two steps for one at most.
+ *
+ * What comes next follows, or is behind a JA, or, if it ends the program, is put there once more.
+ * Returns how many steps; of each, far is still the number of the node it leads to.
+ */
+static uint32_t lay_out(struct node *node, uint32_t n, struct ncpi_bpf_step *out)
+{
+	const uint32_t start = landing(node, 0);
+	uint32_t n_out = 0, i = 0, next;
+
+	while (!node[i].met)
+		i++;
+	/* A jump backward leads to what the jump at the beginning, which is no step, passed over. */
+	if (i != start)
+		out[n_out++] = (struct ncpi_bpf_step){ .op = JA, .far = (int32_t)start };
+	for (; i < n; i = next) {
+		struct node *at = &node[i];
+
+		for (next = i + 1; next < n && !node[next].met;)
+			next++;
+		at->at = n_out;
+		out[n_out] = at->s;
+		if (is_return(at)) {
+			n_out++;
+			continue;
+		}
+		uint32_t follows = at->fails, far = at->holds;
+		if (is_test(at) && at->holds == next) {
+			out[n_out].op++;
+			follows = at->holds;
+			far = at->fails;
+		}
+		out[n_out++].far = (int32_t)far;
+		if (at->s.op == LOOP || follows == next)
+			continue;
+		if (is_return(&node[follows]))
+			out[n_out++] = node[follows].s;
+		else
+			out[n_out++] = (struct ncpi_bpf_step){ .op = JA, .far = (int32_t)follows };
+	}
+	return n_out;
+}
+
+int ncpi_bpf_make(struct ncpi_bpf **out, const struct ncp_bpf_insn *program, size_t n_insns)
+{
+	const uint32_t n = (uint32_t)n_insns;
+
+	if (!check(program, n_insns))
 		return NCP_EFILTER;
 	struct ncpi_bpf *b = calloc(1, sizeof(*b));
-	if (!b)
-		return -ENOMEM;
-	b->steps = calloc(n, sizeof(*b->steps));
+	struct node *node = calloc(n, sizeof(*node));
+	if (!b || !node)
+		goto fail;
+	b->steps = calloc(2 * (size_t)n, sizeof(*b->steps));
 	/* A run has a group of values more than steps, and is as long as a group at least. */
-	b->values = calloc(2 * n, sizeof(*b->values));
-	if (!b->steps || !b->values) {
-		ncpi_bpf_free(b);
-		return -ENOMEM;
+	b->values = calloc(2 * (size_t)n, sizeof(*b->values));
+	if (!b->steps || !b->values)
+		goto fail;
+	for (uint32_t i = 0; i < n; i++) {
+		node[i] = decode(&program[i], i);
+		b->scratch |= node[i].s.op == LD_MEM || node[i].s.op == LDX_MEM ||
+			      node[i].s.op == ST || node[i].s.op == STX || node[i].s.op == LOOP;
 	}
-	for (size_t i = 0; i < n; i++)
-		b->steps[i] = (struct step){ .op = (uint8_t)op_of(program[i].code),
-					     .alu = (uint8_t)BPF_OP(program[i].code),
-					     .k = program[i].k,
-					     .jt = program[i].jt,
-					     .jf = program[i].jf };
 	uint32_t n_values = 0, run;
-	for (size_t i = 0; i < n; i += run) {
-		run = b->steps[i].op == JEQ ? run_length(&b->steps[i], (uint32_t)(n - i)) : 1;
-		if (run >= ANY_GROUP)
-			run_join(b, &b->steps[i], run, &n_values);
+	for (uint32_t i = 0; i < n; i += run) {
+		run = node[i].s.op == JEQ ? run_length(node, i, n) : 1;
+		if (run >= NCPI_BPF_ANY)
+			run_join(b, &node[i], run, &n_values);
 	}
-	for (size_t i = 0; i + 1 < n; i++)
-		pair_join(&b->steps[i]);
-	for (size_t i = 0; i < n; i++) {
-		b->steps[i].jt *= (uint32_t)sizeof(*b->steps);
-		b->steps[i].jf *= (uint32_t)sizeof(*b->steps);
+	for (uint32_t i = n - 1; i--;)
+		pair_join(&node[i]);
+	meet(node, n);
+	uint32_t n_steps = lay_out(node, n, b->steps);
+	for (uint32_t i = 0; i < n_steps; i++) {
+		struct ncpi_bpf_step *s = &b->steps[i];
+
+		if (s->op == JA || s->op == LOOP || s->op >= NCPI_BPF_TEST)
+			s->far = ((int32_t)node[s->far].at - (int32_t)i) * (int32_t)sizeof(*s);
 	}
+	free(node);
 	*out = b;
 	return 0;
+fail:
+	free(node);
+	ncpi_bpf_free(b);
+	return -ENOMEM;
 }
 
 void ncpi_bpf_free(struct ncpi_bpf *b)
@@ -300,264 +402,4 @@ void ncpi_bpf_free(struct ncpi_bpf *b)
 	free(b->steps);
 	free(b->values);
 	free(b);
-}
-
-/* --- running --------------------------------------------------------------------------------- */
-
-/* A big-endian word of the frame; beyond UINT32_MAX: it does not lie in it, and the frame is rejected.
- * By value, as all here: what has an address lives in memory, and every step would wait for it. */
-#define OUTSIDE UINT64_MAX
-static inline uint64_t load(const uint8_t *data, uint32_t caplen, uint64_t off, unsigned size)
-{
-	uint32_t word;
-	uint16_t half;
-
-	if (off + size > caplen)
-		return OUTSIDE;
-	switch (size) {
-	case 1:
-		return data[off];
-	case 2:
-		memcpy(&half, data + off, 2);
-		return be16toh(half);
-	default:
-		memcpy(&word, data + off, 4);
-		return be32toh(word);
-	}
-}
-
-/* OUTSIDE: a division by zero. */
-static uint64_t alu(unsigned op, uint32_t a, uint32_t b)
-{
-	switch (op) {
-	case BPF_ADD:
-		return a + b;
-	case BPF_SUB:
-		return a - b;
-	case BPF_MUL:
-		return a * b;
-	case BPF_AND:
-		return a & b;
-	case BPF_OR:
-		return a | b;
-	case BPF_XOR:
-		return a ^ b;
-	case BPF_NEG:
-		return -a;
-	case BPF_LSH:
-		return b < 32 ? a << b : 0;
-	case BPF_RSH:
-		return b < 32 ? a >> b : 0;
-	case BPF_DIV:
-		return b ? a / b : OUTSIDE;
-	default: /* BPF_MOD */
-		return b ? a % b : OUTSIDE;
-	}
-}
-
-/* A branch, not a choice between two values: what follows is then begun on a guess, and most guesses
- * are right; a choice would wait for the frame's bytes at every step. */
-static inline const struct step *jump(const struct step *s, bool holds)
-{
-	if (__builtin_expect_with_probability(holds, 0, 0.99))
-		return (const struct step *)(const void *)((const char *)s + s->jt);
-	return (const struct step *)(const void *)((const char *)s + s->jf);
-}
-
-static inline bool any(const uint32_t *values, uint32_t n, uint32_t a)
-{
-	uint32_t hit = 0;
-
-	/* To the end even when one was found: nobody can foresee which. */
-	for (uint32_t i = 0; i < n; i += ANY_GROUP)
-		hit |= (values[i] == a) | (values[i + 1] == a) | (values[i + 2] == a) |
-		       (values[i + 3] == a);
-	return hit;
-}
-
-uint32_t ncpi_bpf_run(const struct ncpi_bpf *b, const uint8_t *data, uint32_t caplen, uint32_t len)
-{
-	uint32_t a = 0, x = 0, mem[BPF_MEMWORDS] = { 0 }, loops = LOOPS_MAX;
-	uint64_t v;
-
-	for (const struct step *s = b->steps;; s++) {
-		switch ((enum op)s->op) {
-		case LD_W:
-			v = load(data, caplen, s->k, 4);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case LD_H:
-			v = load(data, caplen, s->k, 2);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case LD_B:
-			v = load(data, caplen, s->k, 1);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case LD_W_X:
-			v = load(data, caplen, (uint64_t)x + s->k, 4);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case LD_H_X:
-			v = load(data, caplen, (uint64_t)x + s->k, 2);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case LD_B_X:
-			v = load(data, caplen, (uint64_t)x + s->k, 1);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case LD_W_JEQ:
-			v = load(data, caplen, s->k, 4);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a == s->match);
-			break;
-		case LD_H_JEQ:
-			v = load(data, caplen, s->k, 2);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a == s->match);
-			break;
-		case LD_B_JEQ:
-			v = load(data, caplen, s->k, 1);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a == s->match);
-			break;
-		case LD_W_X_JEQ:
-			v = load(data, caplen, (uint64_t)x + s->k, 4);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a == s->match);
-			break;
-		case LD_H_X_JEQ:
-			v = load(data, caplen, (uint64_t)x + s->k, 2);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a == s->match);
-			break;
-		case LD_B_X_JEQ:
-			v = load(data, caplen, (uint64_t)x + s->k, 1);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a == s->match);
-			break;
-		case LD_H_JSET:
-			v = load(data, caplen, s->k, 2);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a & s->match);
-			break;
-		case LD_B_JSET:
-			v = load(data, caplen, s->k, 1);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			s = jump(s, a & s->match);
-			break;
-		case JEQ_ANY:
-			s = jump(s, any(b->values + s->match, s->n, a));
-			break;
-		case LDX_MSH:
-			v = load(data, caplen, s->k, 1);
-			if (v == OUTSIDE)
-				return 0;
-			x = (uint32_t)(v & 0xf) << 2;
-			break;
-		case LD_IMM:
-			a = s->k;
-			break;
-		case LDX_IMM:
-			x = s->k;
-			break;
-		case LD_LEN:
-			a = len;
-			break;
-		case LDX_LEN:
-			x = len;
-			break;
-		case LD_MEM:
-			a = mem[s->k];
-			break;
-		case LDX_MEM:
-			x = mem[s->k];
-			break;
-		case ST:
-			mem[s->k] = a;
-			break;
-		case STX:
-			mem[s->k] = x;
-			break;
-		case TAX:
-			x = a;
-			break;
-		case TXA:
-			a = x;
-			break;
-		case RET_K:
-			return s->k;
-		case RET_A:
-			return a;
-		case JA:
-			if ((int32_t)s->k < 0 && !loops--)
-				return 0;
-			s += (int32_t)s->k;
-			break;
-		case JEQ:
-			s = jump(s, a == s->k);
-			break;
-		case JGT:
-			s = jump(s, a > s->k);
-			break;
-		case JGE:
-			s = jump(s, a >= s->k);
-			break;
-		case JSET:
-			s = jump(s, a & s->k);
-			break;
-		case JEQ_X:
-			s = jump(s, a == x);
-			break;
-		case JGT_X:
-			s = jump(s, a > x);
-			break;
-		case JGE_X:
-			s = jump(s, a >= x);
-			break;
-		case JSET_X:
-			s = jump(s, a & x);
-			break;
-		case ALU:
-			v = alu(s->alu, a, s->k);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		case ALU_X:
-			v = alu(s->alu, a, x);
-			if (v == OUTSIDE)
-				return 0;
-			a = (uint32_t)v;
-			break;
-		}
-	}
 }

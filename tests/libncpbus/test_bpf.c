@@ -321,12 +321,31 @@ static void test_endless(void)
 	ncpi_bpf_free(b);
 }
 
+/* What the first jump passes over is met by a jump backward only. */
+static void test_passed_over(void)
+{
+	const struct ncp_bpf_insn f[] = { { BPF_JMP | BPF_JA, 0, 0, 2 },
+					  { BPF_LD | BPF_B | BPF_ABS, 0, 0, 1 },
+					  { BPF_RET | BPF_A, 0, 0, 0 },
+					  { BPF_LD | BPF_B | BPF_ABS, 0, 0, 0 },
+					  { BPF_JMP | BPF_JEQ, 1, 0, 7 },
+					  { BPF_JMP | BPF_JA, 0, 0, (uint32_t)-5 },
+					  { BPF_RET, 0, 0, 9 } };
+	struct ncpi_bpf *b;
+
+	is_i64(0, ncpi_bpf_make(&b, f, 7), "a jump back to what the first one passed over");
+	is_u64(9, ncpi_bpf_run(b, (const uint8_t *)"\7\5", 2, 2), "not taken");
+	is_u64(5, ncpi_bpf_run(b, (const uint8_t *)"\6\5", 2, 2), "and taken");
+	ncpi_bpf_free(b);
+}
+
 int main(void)
 {
-	plan(10 + 2 + 2 * 25 + 1 + 3);
+	plan(10 + 2 + 3 + 2 * 25 + 1 + 3);
 	rng.seed = tap_seed();
 	test_refusals();
 	test_endless();
+	test_passed_over();
 	frames_read();
 	test_expressions();
 	test_random();

@@ -17,7 +17,6 @@
 #include "libncpbus/stamp.h"
 #include "libncpbus/writer.h"
 #include "producer/helper.h"
-#include "producer/interfaces.h"
 #include "producer/netns.h"
 #include "producer/options.h"
 #include "producer/privs.h"
@@ -30,6 +29,7 @@
 
 #define TICK_NS NCPI_SECOND	   /* status lines, dead clients' lines */
 #define WAIT_CLIENTS_MS 20	   /* how often --wait-clients counts */
+#define WAIT_SOURCE_MS 200	   /* how often --wait looks for a source that is no interface */
 #define NUDGE_MS 5		   /* until a worker has seen its order */
 #define GIVE_UP_NS NCPI_SECOND	   /* after a second signal */
 
@@ -94,7 +94,8 @@ static int list_interfaces(const struct producer_options *o)
 
 	if (r < 0)
 		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
-	r = interfaces_print(stdout, o->json);
+	for (size_t i = 0; source_kinds[i] && r == 0; i++)
+		r = source_kinds[i]->list ? source_kinds[i]->list(stdout, o->json) : 0;
 
 	if (r == 0 && fflush(stdout) != 0)
 		r = -errno;
@@ -219,6 +220,24 @@ static int packet_compile(void *arg, uint32_t i, uint32_t linktype, struct compi
 	return helper_filter_compile(&p->helper, i, linktype, program, why);
 }
 
+/* Open all sources; with --wait, again and again until they are there.  A signal still ends us, and
+ * nothing is held. */
+static int sources_wait(struct producer *p, char *why)
+{
+	struct producer_options *o = &p->o;
+	bool told = false;
+	int r;
+
+	while ((r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why)) == -EAGAIN) {
+		sources_close(&p->sources);
+		if (!told)
+			message_note(MESSAGE_TEXT("source %s", o->source), "waiting for it", NULL);
+		told = true;
+		poll(NULL, 0, WAIT_SOURCE_MS);
+	}
+	return r;
+}
+
 /* Everything that needs rights, then none are left. */
 static int acquire(struct producer *p)
 {
@@ -245,7 +264,7 @@ static int acquire(struct producer *p)
 	r = o->netns ? netns_enter(o->netns, why) : 0;
 	if (r < 0)
 		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
-	r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why);
+	r = sources_wait(p, why);
 	if (r < 0)
 		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	remarks(p);

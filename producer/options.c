@@ -38,7 +38,7 @@ char *options_source_cut(char *list)
 	char *comma = strchr(list, ',');
 
 	/* An unknown word before a colon is said to be that, whatever follows. */
-	if (!comma || (ops && ops != &source_afpacket))
+	if (!comma || (ops && ops->commas))
 		return NULL;
 	*comma = '\0';
 	return comma + 1;
@@ -166,7 +166,7 @@ static enum options_result add_source(struct producer_options *o, const char *te
 		return bad(MESSAGE_TEXT("source %s", text), "no such kind of source",
 			   "ncp-producer --help lists them");
 	for (uint32_t i = 0; i < o->n_args; i++)
-		if (o->arg[i].ops == arg->ops && arg->ops == &source_afpacket &&
+		if (o->arg[i].ops == arg->ops && arg->ops->live &&
 		    strcmp(o->arg[i].spec, arg->spec) == 0)
 			return bad(MESSAGE_TEXT("source %s", text),
 				   "given twice: each of its frames would be published twice",
@@ -270,7 +270,7 @@ static enum options_result settle_bus(struct given *g, const char *name)
 
 	if (!name && o->n_args > 1)
 		return bad("bus", "several sources have no name of their own", "give one with -b");
-	source = o->arg->ops == &source_afpacket ? o->arg->spec : o->arg->ops->kind;
+	source = o->arg->ops->names_bus ? o->arg->spec : o->arg->ops->kind;
 	if (!name)
 		name = o->netns ? message_text(in_netns, "%s.%s", o->netns, source) : source;
 	if (ncpi_name_check(name) < 0)
@@ -395,7 +395,7 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		{ "fanout", 0, OPTION_CALL, &g.fanout, "hash|cpu|lb|qm", .call = take_fanout,
 		  .help = "how: by flow (default), by receiving processor, in turn, by queue" },
 		{ "wait", 0, OPTION_FLAG, &o->src.wait,
-		  .help = "wait for an interface that is not there" },
+		  .help = "wait for a source that is not there" },
 		{ "immediate-mode", 0, OPTION_FLAG, &o->src.immediate,
 		  .help = "publish each frame at once and wake clients for it" },
 		{ "busy-poll", 0, OPTION_FLAG, &o->src.busy,
@@ -408,7 +408,7 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		{ "loop", 0, OPTION_U64, &o->src.loop, "N",
 		  .help = "file: play it N times; 0: without end" },
 		{ "list-interfaces", 'D', OPTION_FLAG, &o->list_interfaces,
-		  .help = "list the interfaces there are, and exit" },
+		  .help = "list the interfaces and devices there are, and exit" },
 		{ .help = "The bus" },
 		{ "bus", 'b', OPTION_STRING, &bus, "NAME",
 		  .help = "its name; default: the interface's, else the kind of source" },

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-const struct source_ops *const source_kinds[] = { &source_afpacket, &source_file, &source_synth,
-						  NULL };
+#define ADDRESS(kind) &source_##kind,
+
+const struct source_ops *const source_kinds[] = { SOURCE_KINDS(ADDRESS) NULL };
 
 const struct source_ops *source_find(const char *arg, const char **spec)
 {

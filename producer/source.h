@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "libncpbus/writer.h"
@@ -32,7 +33,7 @@ struct source_options {
 	uint64_t loop;		/* file: times to play it, 0 = without end */
 	uint32_t workers;	/* threads for each source, 1..NCPI_WORKERS */
 	int fanout;		/* of packet_socket.h: how they share an interface's frames */
-	bool wait;		/* an interface that is not there is waited for */
+	bool wait;		/* what is not there is waited for */
 
 	/* What packet sockets are opened with: those of a source that wants any are added to it. */
 	struct packet_list *packets;
@@ -82,6 +83,8 @@ struct source_ops {
 	const char *kind; /* "afpacket", "file", ... as before the colon */
 	const char *usage; /* one line for -h */
 	bool live;	  /* stopping it leaves the bus 'stopped' (else it ends with the source) */
+	bool commas;	  /* the spec may hold commas: it is the last of a list of sources */
+	bool names_bus;	  /* without -b the bus is called as the spec, else as the kind */
 
 	/*
 	 * open - make a source ready: privileges are still there, nothing is captured before start.
@@ -89,7 +92,8 @@ struct source_ops {
 	 *   spec  what followed "kind:"
 	 *   why   SOURCE_WHY_CAP bytes: on error, "what: why: what to do" without the program's name
 	 *
-	 * Returns 0, or -errno (-EINVAL: the user's mistake, exit 2; others exit 1).
+	 * Returns 0, or -errno (-EINVAL: the user's mistake, exit 2; others exit 1).  -EAGAIN, with
+	 * o->wait only: it is not there yet and could not be opened later, without rights.
 	 */
 	int (*open)(struct source **src, const char *spec, const struct source_options *o,
 		    char *why);
@@ -141,12 +145,24 @@ struct source_ops {
 	 * libseccomp call numbers ended by -1; NULL: none. */
 	const int *syscalls;
 
+	/* list - print what there is of this kind, for -D: a line each, or an object each.
+	 * NULL: nothing that could be listed.  Returns 0, -errno. */
+	int (*list)(FILE *f, bool json);
+
 	void (*close)(struct source *src); /* NULL is fine */
 };
 
-extern const struct source_ops source_afpacket, source_file, source_synth;
+/* All kinds there are: source_KIND of source_KIND.c each. */
+#define SOURCE_KINDS(KIND) \
+	KIND(afpacket) \
+	KIND(pcap) \
+	KIND(file) \
+	KIND(synth)
 
-/* All kinds there are, NULL at the end. */
+#define SOURCE_DECLARE(kind) extern const struct source_ops source_##kind;
+SOURCE_KINDS(SOURCE_DECLARE)
+
+/* The same as a table, NULL at the end. */
 extern const struct source_ops *const source_kinds[];
 
 /*

@@ -20,6 +20,7 @@
 #include "libncpbus/order.h"
 #include "libncpbus/stamp.h"
 #include "producer/compile.h"
+#include "producer/interfaces.h"
 #include "producer/packet_filter.h"
 #include "producer/packet_socket.h"
 #include "producer/source.h"
@@ -753,8 +754,9 @@ static const int syscalls[] = { __NR_setsockopt, __NR_getsockopt, __NR_getsockna
 
 const struct source_ops source_afpacket = {
 	.kind = "afpacket",
-	.usage = "afpacket:IFACE or just IFACE: a network interface",
+	.usage = "IFACE | afpacket:IFACE  a network interface; any: all of them",
 	.live = true,
+	.names_bus = true,
 	.open = afpacket_open,
 	.member = afpacket_member,
 	.interface = afpacket_interface,
@@ -765,5 +767,6 @@ const struct source_ops source_afpacket = {
 	.stop = afpacket_stop,
 	.counts = afpacket_counts,
 	.syscalls = syscalls,
+	.list = interfaces_print,
 	.close = afpacket_close,
 };

@@ -15,6 +15,7 @@
 #include "libncpbus/include/ncpbus.h"
 #include "producer/capstream.h"
 #include "producer/compile.h"
+#include "producer/linktype.h"
 #include "producer/source.h"
 
 /*
@@ -79,32 +80,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * NS + (uint64_t)t.tv_nsec;
-}
-
-/*
- * The LINKTYPE_ of a DLT_, as libpcap writes it into a file: it keeps that table to itself, so it is
- * asked to write the header of one.  A DLT_ without LINKTYPE_ came out of a file as it was.
- */
-static int linktype_of(int dlt, uint32_t *linktype)
-{
-	struct pcap_file_header head;
-	char bytes[sizeof(head) + 1]; /* fmemopen() ends its text with a NUL */
-	pcap_t *dead = pcap_open_dead(dlt, 65535);
-	FILE *memory = fmemopen(bytes, sizeof(bytes), "w");
-	int r = dead && memory ? 0 : -ENOMEM;
-
-	*linktype = (uint32_t)dlt;
-	pcap_dumper_t *d = r ? NULL : pcap_dump_fopen(dead, memory);
-	if (d) {
-		pcap_dump_close(d);
-		memcpy(&head, bytes, sizeof(head));
-		*linktype = head.linktype & 0x03ffffff; /* above it: FCS length */
-	} else if (memory) {
-		fclose(memory);
-	}
-	if (dead)
-		pcap_close(dead);
-	return r;
 }
 
 /* --- opening ------------------------------------------------------------------------------ */
@@ -233,7 +208,7 @@ static int file_open(struct source **src, const char *spec, const struct source_
 	if (r)
 		goto out;
 	f->dlt = pcap_datalink(f->pcap);
-	r = linktype_of(f->dlt, &f->linktype);
+	r = linktype_of_dlt(f->dlt, &f->linktype);
 	if (r)
 		goto out;
 	if (f->linktype > UINT16_MAX) { /* what a pcapng has room for */
@@ -443,8 +418,9 @@ static void file_counts(struct source *src, struct source_counts *c)
 
 const struct source_ops source_file = {
 	.kind = "file",
-	.usage = "file:PATH | -         a pcap or pcapng file or stream, replayed",
+	.usage = "file:PATH | -           a pcap or pcapng file or stream, replayed",
 	.live = false,
+	.commas = true,
 	.open = file_open,
 	.interface = file_interface,
 	.start = file_start,

@@ -442,8 +442,9 @@ static void synth_counts(struct source *src, struct source_counts *c)
 
 const struct source_ops source_synth = {
 	.kind = "synth",
-	.usage = "synth:KEY=VALUE,...  made-up UDP: count, pps, size or imix, flows, seed",
+	.usage = "synth:KEY=VALUE,...     made-up UDP: count, pps, size or imix, flows, seed",
 	.live = false,
+	.commas = true,
 	.open = synth_open,
 	.interface = synth_interface,
 	.start = synth_start,

@@ -21,6 +21,13 @@ _ncp_options()
 	}'
 }
 
+# _ncp_sources PROGRAM: what there is to capture, and the kinds of which more can be made up.
+_ncp_sources()
+{
+	"$1" -D 2>/dev/null | cut -d ' ' -f 1
+	"$1" --help 2>/dev/null | sed -n '/^SOURCE is one of:/,/^$/s/^  \([a-z]*:\).*/\1/p'
+}
+
 _ncp_busses()
 {
 	ncp-dump -D 2>/dev/null | sed 's/^[0-9]*\.\([^ ]*\) .*/\1/'
@@ -48,14 +55,14 @@ _ncp()
 	DIR) compopt -o dirnames 2>/dev/null; return ;;
 	GROUP) words=$(compgen -g) ;;
 	USER | USER,*) words=$(compgen -u) ;;
-	SOURCE) words="$(ls /sys/class/net) file: synth:" ;;
+	SOURCE) words=$(_ncp_sources "$program") ;;
 	WHERE) words="oldest latest now" ;;
 	*\|*) words=${argument//|/ } ;;
 	'')
 		if [[ $cur == -* ]]; then
 			words=$(_ncp_options "$program" | cut -d ' ' -f 1)
 		elif [ "${program##*/}" = ncp-producer ]; then
-			words="$(ls /sys/class/net) file: synth:"
+			words=$(_ncp_sources "$program")
 		elif [ "${program##*/}" = ncp-run ]; then
 			words=$(compgen -c -- "$cur")
 		fi

@@ -2,6 +2,12 @@
 # ncp.fish - fish completion for ncp's programs.  The options come from their --help, so that none is
 # missing here.
 
+# What there is to capture, and the kinds of which more can be made up.
+function __ncp_sources
+    ncp-producer -D 2>/dev/null | string replace -r ' .*' ''
+    ncp-producer --help 2>/dev/null | sed -n '/^SOURCE is one of:/,/^$/s/^  \([a-z]*:\).*/\1/p'
+end
+
 function __ncp_busses
     ncp-dump -D 2>/dev/null | string replace -rf '^\d+\.(\S+) .*' '$1'
 end
@@ -47,6 +53,8 @@ function __ncp_complete -a program
                 set -a words -r -F
             case DIR
                 set -a words -r -f -a '(__fish_complete_directories)'
+            case SOURCE
+                set -a words -r -f -a '(__ncp_sources)'
             case GROUP
                 set -a words -r -f -a '(__fish_complete_groups)'
             case 'USER*'
@@ -68,5 +76,5 @@ for program in ncp-producer ncp-dump ncp-stats ncp-run
         __ncp_complete $program
     end
 end
-complete -c ncp-producer -f -a '(command ls /sys/class/net) file: synth:'
+complete -c ncp-producer -f -a '(__ncp_sources)'
 complete -c ncp-run -n 'not __fish_seen_argument' -f -a '(__fish_complete_subcommand)'

@@ -9,7 +9,7 @@ for main in clients/*/main.c; do
 	name=${main%/main.c} name=${name##*/}
 	[ "$name" = ncp-extcap ] || programs+=("$name")
 done
-plan $((3 * ${#programs[@]} + 10))
+plan $((3 * ${#programs[@]} + 12))
 
 # wanted PROGRAM: by another way than the completions': every word that begins an option's line.
 wanted()
@@ -49,6 +49,8 @@ is "in inout" "$(in_bash ncp-dump -Q i | xargs)" "bash: a choice"
 is "in inout" "$(in_fish 'ncp-dump -Q i' | xargs)" "fish: a choice"
 like ':value:\(in out inout\)' "$(in_zsh ncp-dump | grep -e '--direction')" "zsh: a choice"
 like '^lo$|[[:space:]]lo[[:space:]]' " $(in_bash ncp-producer '' | xargs) " "bash: interfaces for a producer"
+is "pcap:" "$(in_bash ncp-producer pcap | grep -x pcap:)" "bash: kinds of sources"
+is "synth:" "$(in_fish 'ncp-producer syn' | grep -x synth:)" "fish: kinds of sources"
 
 export NCP_DIR=$TAP_DIR/busses
 mkdir "$NCP_DIR"

@@ -45,6 +45,8 @@ tshark         has_cmds tshark capinfos dumpcap
 ngrep          has_cmds ngrep
 softflowd      has_cmds softflowd softflowctl
 iproute2       has_cmds ip
+nftables       has_cmds nft
+dbus           has_cmds dbus-daemon dbus-send
 procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter
 mandoc         has_cmds mandoc

@@ -2,6 +2,7 @@
 /* frame_check.c - are the numbered frames of a series of captures all there, each once, in order? */
 #include <endian.h>
 #include <fcntl.h>
+#include <linux/netfilter/nfnetlink_log.h>
 #include <pcap/pcap.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +19,8 @@
  * frame_check [-u] FILE...
  *
  * Reads captures in the order given and looks at every frame to UDP port 9 over IPv4 over Ethernet
- * (frame_send's, and the synth source's): its payload begins with its number.  Prints
+ * (frame_send's, and the synth source's), or IPv4 in netfilter's log messages: its payload begins
+ * with its number.  Prints
  *
  *	frames=N first=A last=B holes=H duplicates=D other=O [gapped=G]
  *
@@ -49,14 +51,34 @@ struct gaps {
 	size_t n, cap;
 };
 
-static bool number_of(const struct pcap_pkthdr *h, const u_char *p, uint64_t *number)
+static bool number_in_ip(const u_char *p, size_t len, uint64_t *number)
 {
-	if (h->caplen < 50 || p[12] != 0x08 || p[13] != 0x00 || p[14] != 0x45 || p[23] != 17 ||
-	    p[36] != 0 || p[37] != 9)
+	if (len < 36 || p[0] != 0x45 || p[9] != 17 || p[22] != 0 || p[23] != 9)
 		return false;
-	memcpy(number, p + 42, 8);
+	memcpy(number, p + 28, 8);
 	*number = be64toh(*number);
 	return true;
+}
+
+/* The packet that a message of netfilter's log is about: four bytes, then attributes. */
+static bool number_in_log(const u_char *p, size_t len, uint64_t *number)
+{
+	for (size_t off = 4, size; off + 4 <= len; off += (size + 3) & ~(size_t)3) {
+		size = p[off] | (size_t)p[off + 1] << 8;
+		if (size < 4 || size > len - off)
+			return false;
+		if (p[off + 2] == NFULA_PAYLOAD)
+			return number_in_ip(p + off + 4, size - 4, number);
+	}
+	return false;
+}
+
+static bool number_of(const struct pcap_pkthdr *h, const u_char *p, int dlt, uint64_t *number)
+{
+	if (dlt == DLT_NFLOG)
+		return number_in_log(p, h->caplen, number);
+	return h->caplen >= 14 && p[12] == 0x08 && p[13] == 0x00 &&
+	       number_in_ip(p + 14, h->caplen - 14, number);
 }
 
 static void take(struct tally *t, uint64_t n)
@@ -192,7 +214,7 @@ static int read_one(struct tally *t, struct gaps *g, struct numbers *all, const 
 		while (next < g->n && g->gap[next].before <= index)
 			take_gap(t, g->gap[next++].n);
 		index++;
-		if (!number_of(h, p, &n))
+		if (!number_of(h, p, pcap_datalink(file), &n))
 			t->other++;
 		else if (all)
 			keep(all, n);

@@ -428,7 +428,7 @@ const struct source_ops source_file = {
 	.give = file_give,
 	.stop = NULL,
 	.counts = file_counts,
-	.syscalls = (const int[]){ __NR_read, __NR_lseek, __NR_poll, __NR_clock_gettime,
-				   __NR_clock_nanosleep, __NR_mremap, -1 },
+	.syscalls = (const int[]){ __NR_read, __NR_lseek, __NR_clock_gettime, __NR_clock_nanosleep,
+				   __NR_mremap, -1 },
 	.close = file_close,
 };

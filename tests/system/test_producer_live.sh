@@ -2,23 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_live.sh - a bus on a live interface: stops, restarts, pauses, and its ledger.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 15
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-live.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-value()
-{
-	ncp-stats --once --json -i "$1" | sed -n "s/.*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
+own_busses
 
 # Frames that have another origin (ARP, neighbours) are not let in: what is sent is what is seen.
 start()
 {
 	spawn_in a "$1" ncp-producer --json "${@:2}" eth0 udp port 9
-	wait_for '[ "$(value eth0 state)" = live ] && [ "$(value eth0 pid)" = "${pid['"$1"']}" ]' 10
+	wait_for '[ "$(bus_value eth0 state)" = live ] && [ "$(bus_value eth0 pid)" = "${pid['"$1"']}" ]' 10
 }
 
 # send N: from the other end, as fast as the kernel takes them; published so far is total.
@@ -27,7 +21,7 @@ send()
 {
 	in_netns b frame_send eth0 "$1" 100000 100 "$total"
 	total=$((total + $1))
-	wait_for '[ "$(value eth0 published)" = "$total" ]' 10
+	wait_for '[ "$(bus_value eth0 published)" = "$total" ]' 10
 }
 
 # The ledger of the last object that a producer printed.
@@ -45,12 +39,12 @@ ledger_closes()
 
 is_paused()
 {
-	wait_for '[ "$(value eth0 state)" = paused ]' 5
+	wait_for '[ "$(bus_value eth0 state)" = paused ]' 5
 }
 
 is_live()
 {
-	wait_for '[ "$(value eth0 state)" = live ]' 5
+	wait_for '[ "$(bus_value eth0 state)" = live ]' 5
 }
 
 nothing_left()
@@ -72,6 +66,12 @@ captures()
 	[ "$(in_netns a cat /sys/class/net/eth0/statistics/rx_packets)" -ge 20000 ]
 }
 
+# The sockets whose rings a process has mapped.
+rings()
+{
+	sed -n 's/.*\(socket:.*\)/\1/p' "/proc/$1/maps" | sort -u
+}
+
 # A fork keeps what its parent had mapped: the kernel's ring must not be among that.
 helper_has_no_ring()
 {
@@ -79,16 +79,16 @@ helper_has_no_ring()
 
 	helper=$(pgrep -P "${pid[p]}")
 	[ "$(cat "/proc/$helper/comm")" = ncp-helper ]
-	[ "$(grep -c socket: "/proc/$helper/maps")" = 0 ]
-	[ "$(grep -c socket: "/proc/${pid[p]}/maps")" -ge 1 ]
+	[ -n "$(rings "${pid[p]}")" ]
+	[ -z "$(comm -12 <(rings "$helper") <(rings "${pid[p]}"))" ]
 }
 
 terminated()
 {
 	stop p TERM 5
 	[ "$status" = 0 ]
-	[ "$(value eth0 state)" = stopped ]
-	[ "$(value eth0 published)" = "$total" ]
+	[ "$(bus_value eth0 state)" = stopped ]
+	[ "$(bus_value eth0 published)" = "$total" ]
 	ledger_closes p stopped
 }
 
@@ -96,11 +96,11 @@ goes_on()
 {
 	local incarnation
 
-	incarnation=$(value eth0 incarnation)
+	incarnation=$(bus_value eth0 incarnation)
 	start p
-	[ "$(value eth0 incarnation)" = "$incarnation" ]
-	[ "$(value eth0 epoch)" = 2 ]
-	[ "$(value eth0 next_seq)" = "$total" ]
+	[ "$(bus_value eth0 incarnation)" = "$incarnation" ]
+	[ "$(bus_value eth0 epoch)" = 2 ]
+	[ "$(bus_value eth0 next_seq)" = "$total" ]
 	send 10000
 }
 
@@ -154,7 +154,7 @@ stops_while_down()
 	is_paused
 	stop p TERM 5
 	[ "$status" = 0 ]
-	[ "$(value eth0 state)" = stopped ]
+	[ "$(bus_value eth0 state)" = stopped ]
 	ip -n "$(netns_name a)" link set eth0 up
 	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
 }
@@ -165,13 +165,13 @@ interrupted_and_kept()
 	send 100
 	stop p INT 5
 	[ "$status" = 0 ]
-	[ "$(value eth0 state)" = stopped ]
+	[ "$(bus_value eth0 state)" = stopped ]
 }
 
 interrupted()
 {
 	start p
-	[ "$(value eth0 epoch)" = 4 ]
+	[ "$(bus_value eth0 epoch)" = 4 ]
 	stop p INT 5
 	[ "$status" = 0 ]
 	nothing_left
@@ -189,7 +189,7 @@ unlinked()
 counted()
 {
 	spawn_in a p ncp-producer --json -c 777 eth0 udp port 9
-	wait_for '[ "$(value eth0 state)" = live ]' 10
+	wait_for '[ "$(bus_value eth0 state)" = live ]' 10
 	in_netns b frame_send eth0 5000 0 100
 	reap p 5
 	[ "$status" = 0 ]
@@ -206,14 +206,14 @@ stopped_under_load()
 	spawn_in b sender frame_send eth0 100000000 20000 100
 	for i in 1 2 3 4 5; do
 		start p
-		wait_for '[ "$(value eth0 published)" -gt "'"$total"'" ]' 10
+		wait_for '[ "$(bus_value eth0 published)" -gt "'"$total"'" ]' 10
 		stop p TERM 5
 		[ "$status" = 0 ]
 		ledger_closes p stopped
-		total=$(value eth0 published)
+		total=$(bus_value eth0 published)
 	done
 	stop sender TERM 5
-	[ "$(value eth0 epoch)" = 5 ]
+	[ "$(bus_value eth0 epoch)" = 5 ]
 }
 
 run_step "makes a pair of interfaces" makes_a_pair

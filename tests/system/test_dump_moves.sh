@@ -3,48 +3,21 @@
 # test_dump_moves.sh - restarts, replacements and laps around a resumed ncp-dump: every frame of the
 # wire is in its files once, or counted to the frame.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 14
 
-export NCP_DIR=$TAP_DIR/busses
+own_busses
 bus=$(bus_name moves)
 state=$TAP_DIR/state
 file=$TAP_DIR/x.pcapng
 sent=0
-
-# series: the files there are, in order.
-series()
-{
-	local i=
-
-	while [ -e "$file$i" ]; do
-		echo "$file$i"
-		i=$((i + 1))
-	done
-}
-
-value()
-{
-	ncp-stats -i "$bus" --once --json | tail -n 1 |
-		python3 -c "import json, sys; print(json.loads(sys.stdin.read())['$1'])"
-}
 
 # windows EXPRESSION: a Python expression over w, one window of the last summary, for each.
 windows()
 {
 	tail -n 1 "$TAP_DIR/dump.err" | python3 -c "import json, sys
 print([$1 for w in json.loads(sys.stdin.read())['windows']])"
-}
-
-wire()
-{
-	mkdir "$NCP_DIR"
-	mount -t tmpfs -o size=256m tmpfs "$NCP_DIR"
-	netns_make a
-	netns_make b
-	veth_pair a veth-a b veth-b
-	ip -n "$(netns_name a)" link set veth-a arp off
-	ip -n "$(netns_name b)" link set veth-b arp off
 }
 
 start()
@@ -103,7 +76,7 @@ restarts()
 	[ "$status" = 0 ]
 }
 run_step "ncp-dump killed and resumed, its producer stopped, killed, stopped, and started again" restarts
-is "frames=11000 first=0 last=10999 holes=0 duplicates=0 other=0" "$(frame_check $(series))" \
+is "frames=11000 first=0 last=10999 holes=0 duplicates=0 other=0" "$(frame_check $(series "$file"))" \
 	"every frame is in the files once"
 is "4 11000" "$(value epoch) $(value published)" "of one bus, in its fourth epoch"
 like "^\[\((0|5000|[1-4][0-9]*), 11000, 0\)\]$" \
@@ -135,7 +108,7 @@ is "[(1000, 21000, $((21000 - oldest)), $((oldest - 1000)), [[1000, $oldest]])]"
 	"$(windows "(w['first_seq'], w['next_seq'], w['frames'], w['lost'], w['lost_ranges'])")" \
 	"what is gone is counted to the frame"
 is "frames=$((22000 - oldest)) first=0 last=20999 holes=0 duplicates=0 other=0 gapped=$((oldest - 1000))" \
-	"$(frame_check $(series))" "a gap block stands for it"
+	"$(frame_check $(series "$file"))" "a gap block stands for it"
 
 # --- another -m while ncp-dump writes ----------------------------------------------------------------
 
@@ -184,7 +157,7 @@ PY
 )" "it says so once; the file has two sections, to the last byte"
 whole()
 {
-	[ "$(series | wc -l)" = 1 ]
+	[ "$(series "$file" | wc -l)" = 1 ]
 	capinfos -c -M "$file" | grep -E 'Number of packets: +10000$'
 	[ "$(tshark -r "$file" -T fields -e frame.number | tail -n 1)" = 10000 ]
 	[ "$(tcpdump -nr "$file" | wc -l)" = 10000 ]
@@ -195,6 +168,5 @@ tidy()
 {
 	stop producer INT 10
 	[ -z "$(ls "$NCP_DIR")" ]
-	umount "$NCP_DIR"
 }
 run_step "nothing is left of either bus" tidy

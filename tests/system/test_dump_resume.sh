@@ -2,22 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_resume.sh - ncp-dump killed at any moment goes on where it was: each frame once.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 plan 12
 
 bus=$(bus_name resume)
 state=$TAP_DIR/state
 file=$TAP_DIR/x.pcapng
-
-# series: the files there are, in order.
-series()
-{
-	local i=
-
-	while [ -e "$file$i" ]; do
-		echo "$file$i"
-		i=$((i + 1))
-	done
-}
 
 dump()
 {
@@ -46,13 +36,13 @@ kills_and_resumes()
 }
 run_step "it is killed five times while frames come" kills_and_resumes
 is "frames=300000 first=0 last=299999 holes=0 duplicates=0 other=0" \
-	"$(frame_check $(series))" "over all files each frame is there once"
-is 6 "$(series | wc -l)" "each run has a file of its own"
+	"$(frame_check $(series "$file"))" "over all files each frame is there once"
+is 6 "$(series "$file" | wc -l)" "each run has a file of its own"
 whole()
 {
 	local f
 
-	for f in $(series); do
+	for f in $(series "$file"); do
 		capinfos -c "$f"
 		tcpdump -nr "$f" -w /dev/null
 	done
@@ -65,8 +55,8 @@ is "$(stat -c %s "${file}5")" "$(sed -n 's/^length //p' "$state")" "and its whol
 again()
 {
 	ncp-dump -i "$bus" -w "$file" --resume "$state"
-	[ "$(series | wc -l)" = 7 ]
-	frame_check $(series)
+	[ "$(series "$file" | wc -l)" = 7 ]
+	frame_check $(series "$file")
 }
 run_step "another run has nothing to add, and overwrites nothing" again
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_dump_rotate.sh - one file after the other, as tcpdump does it: no frame is missing, none twice.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 plan 32
 
 bus=$(bus_name rotate)
@@ -49,16 +50,6 @@ bytes()
 }
 run_step "as pcap they are tcpdump's files, byte for byte" bytes
 
-# series FILE: it, and those with a number behind, in order.
-series()
-{
-	local i=
-
-	while [ -e "$1$i" ]; do
-		echo "$1$i"
-		i=$((i + 1))
-	done
-}
 whole="frames=4000 first=0 last=3999 holes=0 duplicates=0 other=0"
 for filter in "" udp; do
 	rm -f "$TAP_DIR"/ours/*

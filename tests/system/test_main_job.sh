@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_main_job.sh - a million frames over a wire: published, read by three clients, on disk, exact.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 17
 
 count=1000000 pps=100000
-export NCP_DIR=$TAP_DIR/busses
+own_busses
 bus=$(bus_name job)
 
 # json FILE KEY: a member of the last object in it.
@@ -17,23 +18,6 @@ v = json.loads(sys.stdin.read())
 for k in sys.argv[1].split("."):
     v = v[int(k)] if k.isdigit() else v[k]
 print(v)' "$2"
-}
-
-wire()
-{
-	mkdir "$NCP_DIR"
-	mount -t tmpfs -o size=512m tmpfs "$NCP_DIR"
-	netns_make a
-	netns_make b
-	veth_pair a veth-a b veth-b
-	# Nothing but the test's own frames on that wire.
-	ip -n "$(netns_name a)" link set veth-a arp off
-	ip -n "$(netns_name b)" link set veth-b arp off
-}
-
-unwire()
-{
-	umount "$NCP_DIR"
 }
 
 begin()
@@ -77,7 +61,7 @@ run_step "two hosts, one wire" wire
 run_step "a producer and three clients" begin
 run_step "a million frames at 100,000 a second" send
 run_step "everybody stops in order" end
-run_step "the test's file system is left" unwire
+is "" "$(ls "$NCP_DIR")" "nothing of the bus is left"
 
 is $count "$(cat "$TAP_DIR/sent")" "the generator sent a million"
 is $count $((after - before)) "the interface's own counter says a million came"

@@ -2,24 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_pcap_programs.sh - Debian's programs of libpcap, as they are, read a live bus: every frame.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_root "tcpdump and softflowd give up root's rights"
 need_net
 [ -z "${SANITIZE:-}" ] || skip_all "a sanitized library cannot be loaded into plain programs"
 plan 23
 
 count=3000
-export NCP_DIR=$TAP_DIR/busses
+own_busses
 bus=$(bus_name live)
-
-wire()
-{
-	mkdir "$NCP_DIR"
-	netns_make a
-	netns_make b
-	veth_pair a veth-a b veth-b
-	ip -n "$(netns_name a)" link set veth-a arp off
-	ip -n "$(netns_name b)" link set veth-b arp off
-}
 
 # begin BUS OPTION...: a producer on the wire, readable by root alone.
 begin()

@@ -2,16 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_file.sh - files and bounded sources: waiting for clients, none loses a frame.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 plan 10
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-file.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-value()
-{
-	ncp-stats --once --json -i "$1" | sed -n "s/.*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
+own_busses
 
 # The registry of a bus that ended stays while clients that drain it are listed there; the next
 # producer of that name takes it over.
@@ -36,8 +30,8 @@ makes_a_capture()
 waits_for_nobody()
 {
 	spawn p ncp-producer -b b -m 8M --wait-clients 1 synth:
-	wait_for '[ "$(value b state)" = starting ]' 10
-	[ "$(value b published)" = 0 ]
+	wait_for '[ "$(bus_value b state)" = starting ]' 10
+	[ "$(bus_value b published)" = 0 ]
 	stop p TERM 5
 	[ "$status" = 0 ]
 	[ -z "$(left)" ]
@@ -49,8 +43,8 @@ two_reliable_clients()
 	spawn p ncp-producer -b b -m 1M -s 1000 --json --reliable --wait-clients 2 \
 		"file:$TAP_DIR/all.pcapng" --loop 20
 	spawn d ncp-dump -i b --wait --reliable -w "$TAP_DIR/d.pcapng"
-	wait_for '[ "$(value b state)" = starting ]' 10
-	[ "$(value b published)" = 0 ]
+	wait_for '[ "$(bus_value b state)" = starting ]' 10
+	[ "$(bus_value b published)" = 0 ]
 	spawn e ncp-dump -i b --wait --reliable -w "$TAP_DIR/e.pcapng"
 	reap p 60
 	[ "$status" = 0 ]
@@ -70,7 +64,7 @@ a_stalled_one_is_evicted()
 	spawn p ncp-producer -b b -m 1M -s 1000 --reliable --reliable-timeout 300 --wait-clients 1 \
 		synth:count=1000000
 	spawn d ncp-dump -i b --wait --reliable -w "$TAP_DIR/d.pcapng"
-	wait_for '[ "$(value b published)" -gt 0 ]' 10
+	wait_for '[ "$(bus_value b published)" -gt 0 ]' 10
 	kill -STOP "${pid[d]}"
 	reap p 20
 	[ "$status" = 0 ]
@@ -84,10 +78,10 @@ second_signal_ends_at_once()
 	spawn p ncp-producer -b b -m 1M -s 1000 --reliable --reliable-timeout 600000 \
 		--wait-clients 1 synth:
 	spawn d ncp-dump -i b --wait --reliable -w "$TAP_DIR/d.pcapng"
-	wait_for '[ "$(value b published)" -gt 0 ]' 10
+	wait_for '[ "$(bus_value b published)" -gt 0 ]' 10
 	kill -STOP "${pid[d]}"
 	# The ring is full: publishing stands still.
-	wait_for 'n=$(value b published); sleep 0.2; [ "$(value b published)" = "$n" ]' 10
+	wait_for 'n=$(bus_value b published); sleep 0.2; [ "$(bus_value b published)" = "$n" ]' 10
 	kill -INT "${pid[p]}"
 	sleep 0.2
 	tap_runs "${pid[p]}"
@@ -122,7 +116,7 @@ from_stdin()
 	spawn p bash -c 'exec ncp-producer -b b -m 8M --keep - <"$1"' - "$TAP_DIR/all.pcapng"
 	reap p 20
 	[ "$status" = 0 ]
-	[ "$(value b published)" = 20000 ]
+	[ "$(bus_value b published)" = 20000 ]
 	ncp-producer --remove b
 }
 
@@ -133,7 +127,7 @@ idle_stdin()
 	exec 5<>"$TAP_DIR/fifo"
 	head -c 65000 "$TAP_DIR/all.pcapng" >&5
 	spawn p ncp-producer -b b -m 8M "file:$TAP_DIR/fifo"
-	wait_for '[ "$(value b published)" -gt 100 ]' 10
+	wait_for '[ "$(bus_value b published)" -gt 100 ]' 10
 	stop p TERM 5
 	exec 5>&-
 	[ "$status" = 0 ]

@@ -2,38 +2,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_filter.sh - SIGHUP: the filter's file is read again, and no frame is missed for it.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 13
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-filter.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-# value KEY: of bus b, by ncp-stats.
-value()
-{
-	ncp-stats --once --json -i b | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
+own_busses
+bus=b
 
 state_is()
 {
 	wait_for '[ "$(value state)" = '"$1"' ]' 10
 }
 
-sweep()
-{
-	local name
-
-	for name in p s t; do
-		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
-	done
-	rm -rf "$NCP_DIR"/*
-}
-
 # producer STATE ARG...: with the filter in $TAP_DIR/f; without a terminal, as a service has none.
 producer()
 {
-	sweep
+	sweep p s t
 	spawn_in a p setsid -w ncp-producer -b b -m 64M -s 2000 -F "$TAP_DIR/f" \
 		--json="$TAP_DIR/p.json" "${@:2}"
 	state_is "$1"
@@ -249,7 +233,7 @@ keeps()
 # Nothing to read: said, and nothing else happens.
 without_a_file()
 {
-	sweep
+	sweep p s t
 	spawn_in a p setsid -w ncp-producer -b b -m 8M eth0
 	state_is live
 	hang_up
@@ -263,7 +247,7 @@ without_a_file()
 # At a terminal SIGHUP says that it is gone.
 at_a_terminal()
 {
-	sweep
+	sweep p s t
 	filter 'udp'
 	spawn_in a p script -qc "ncp-producer -b b -m 8M -F $TAP_DIR/f --json=$TAP_DIR/p.json eth0" /dev/null
 	state_is live

@@ -2,29 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_interfaces.sh - several sources in one bus, which come and go while clients are there.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 16
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-ifs.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-# value KEY: of bus lan, by ncp-stats.
-value()
-{
-	ncp-stats --once --json -i lan | grep -o "\"$1\":[^,}]*" | head -n 1 | cut -d: -f2 |
-		tr -d '"'
-}
-
-sweep()
-{
-	local name
-
-	for name in p d; do
-		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
-	done
-	rm -rf "$NCP_DIR"/*
-}
+own_busses
+bus=lan
 
 state_is()
 {
@@ -35,7 +18,7 @@ state_is()
 # writes what it publishes.
 producer()
 {
-	sweep
+	sweep p d
 	spawn_in a p ncp-producer -b lan -m 64M -s 2000 --json="$TAP_DIR/p.json" "${@:2}"
 	state_is "$1"
 	rm -f "$TAP_DIR/lan.pcapng"
@@ -242,7 +225,7 @@ sleep_until_still()
 # None of them is there: paused, until one is.
 none_there()
 {
-	sweep
+	sweep p d
 	spawn_in a p ncp-producer -b lan -m 64M -s 2000 --wait eth8,eth9
 	state_is paused
 	veth_pair a eth9 b eth9
@@ -295,7 +278,7 @@ mixed_kinds()
 	finish
 	[ "$(value state)" = stopped ]
 	frames_are "eth0 500" "synth 1000"
-	sweep
+	sweep p d
 	spawn p ncp-producer -b lan --json="$TAP_DIR/p.json" -i synth:count=1000 \
 		-i "file:$TAP_DIR/lan.pcapng"
 	reap p 10
@@ -309,7 +292,7 @@ refused()
 {
 	local want=$1 regex=$2
 
-	sweep
+	sweep p d
 	spawn_in a p ncp-producer "${@:3}"
 	reap p 10
 	grep -v '^ncp-producer: user' "$TAP_DIR/p.err" >"$TAP_DIR/said" || :

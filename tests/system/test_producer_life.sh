@@ -2,18 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_life.sh - a bus from its making to its end: signals, crashes, takeover, removal.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 plan 22
 
-# A directory of busses of our own, so that "nothing is left" can be seen.
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-life.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-# value BUS KEY: from the header, by ncp-stats.
-value()
-{
-	ncp-stats --once --json -i "$1" | sed -n "s/.*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
+own_busses
 
 left()
 {
@@ -24,7 +16,7 @@ left()
 start()
 {
 	spawn "$1" ncp-producer -b b -m 8M "${@:2}"
-	wait_for '[ "$(value b state)" = live ] && [ "$(value b published)" -gt 0 ]' 10
+	wait_for '[ "$(bus_value b state)" = live ] && [ "$(bus_value b published)" -gt 0 ]' 10
 }
 
 # said NAME REGEX: one line on its stderr matches.
@@ -47,28 +39,28 @@ kept_at_the_end()
 	spawn p ncp-producer -b b -m 8M --keep synth:count=1000
 	reap p 10
 	[ "$status" = 0 ]
-	[ "$(value b state)" = ended ]
-	[ "$(value b published)" = 1000 ]
-	first=$(value b incarnation)
+	[ "$(bus_value b state)" = ended ]
+	[ "$(bus_value b published)" = 1000 ]
+	first=$(bus_value b incarnation)
 }
 
 ended_is_replaced()
 {
 	start p synth:pps=1000
-	[ "$(value b incarnation)" != "$first" ]
-	[ "$(value b epoch)" = 1 ]
+	[ "$(bus_value b incarnation)" != "$first" ]
+	[ "$(bus_value b epoch)" = 1 ]
 }
 
 second_is_refused()
 {
-	first=$(value b incarnation)
+	first=$(bus_value b incarnation)
 	spawn q ncp-producer -b b synth:
 	reap q 10
 	[ "$status" = 1 ]
 	[ "$(grep -vc 'ncp-producer: user' "$TAP_DIR/q.err")" = 1 ]
 	said q "^ncp-producer: bus b: another producer is running it: .*-b"
-	[ "$(value b incarnation)" = "$first" ]
-	[ "$(value b state)" = live ]
+	[ "$(bus_value b incarnation)" = "$first" ]
+	[ "$(bus_value b state)" = live ]
 }
 
 remove_is_refused()
@@ -77,7 +69,7 @@ remove_is_refused()
 	reap q 10
 	[ "$status" = 1 ]
 	said q "^ncp-producer: bus b: remove: its producer is running"
-	[ "$(value b state)" = live ]
+	[ "$(bus_value b state)" = live ]
 }
 
 interrupted()
@@ -105,7 +97,7 @@ interrupted_and_kept()
 	start p --keep synth:pps=1000
 	stop p INT 5
 	[ "$status" = 0 ]
-	[ "$(value b state)" = ended ]
+	[ "$(bus_value b state)" = ended ]
 }
 
 # The signal of a terminal hits the helper, too.
@@ -123,17 +115,17 @@ crashes_and_goes_on()
 	local helper before after
 
 	start p synth:pps=10000
-	first=$(value b incarnation)
+	first=$(bus_value b incarnation)
 	for epoch in 2 3 4; do
 		helper=$(pgrep -P "${pid[p]}")
 		stop p KILL 5
 		[ "$status" = 137 ]
 		wait_for "! tap_runs $helper" 5
-		before=$(value b next_seq)
+		before=$(bus_value b next_seq)
 		start p synth:pps=10000
-		wait_for '[ "$(value b epoch)" = '$epoch' ]' 10
-		[ "$(value b incarnation)" = "$first" ]
-		after=$(value b next_seq)
+		wait_for '[ "$(bus_value b epoch)" = '$epoch' ]' 10
+		[ "$(bus_value b incarnation)" = "$first" ]
+		after=$(bus_value b next_seq)
 		[ "$after" -ge "$before" ]
 	done
 }
@@ -144,7 +136,7 @@ dead_is_removed()
 
 	helper=$(pgrep -P "${pid[p]}")
 	stop p KILL 5
-	[ "$(value b state)" = dead ]
+	[ "$(bus_value b state)" = dead ]
 	wait_for "! tap_runs $helper" 5
 	spawn q ncp-producer --remove b
 	reap q 10
@@ -178,11 +170,11 @@ dead_client_is_taken_off()
 other_size_replaces()
 {
 	start p synth:pps=1000
-	first=$(value b incarnation)
+	first=$(bus_value b incarnation)
 	stop p KILL 5
 	spawn p ncp-producer -b b -m 16M synth:pps=1000
-	wait_for '[ "$(value b ring_size)" = 16777216 ]' 10
-	[ "$(value b incarnation)" != "$first" ]
+	wait_for '[ "$(bus_value b ring_size)" = 16777216 ]' 10
+	[ "$(bus_value b incarnation)" != "$first" ]
 	stop p INT 5
 }
 
@@ -190,12 +182,12 @@ other_size_replaces()
 default_size_continues()
 {
 	start p synth:pps=1000
-	first=$(value b incarnation)
+	first=$(bus_value b incarnation)
 	stop p KILL 5
 	spawn p ncp-producer -b b synth:pps=1000
-	wait_for '[ "$(value b epoch)" = 2 ]' 10
-	[ "$(value b incarnation)" = "$first" ]
-	[ "$(value b ring_size)" = 8388608 ]
+	wait_for '[ "$(bus_value b epoch)" = 2 ]' 10
+	[ "$(bus_value b incarnation)" = "$first" ]
+	[ "$(bus_value b ring_size)" = 8388608 ]
 	stop p INT 5
 	[ -z "$(left)" ]
 }
@@ -259,8 +251,8 @@ json_elsewhere()
 reader_goes()
 {
 	spawn p bash -c 'ncp-producer -b b -m 8M --json synth:pps=1000 2>&1 | head -n 1'
-	wait_for '[ "$(value b published)" -gt 2500 ]' 10 # two lines after the first
-	kill -INT "$(value b pid)"
+	wait_for '[ "$(bus_value b published)" -gt 2500 ]' 10 # two lines after the first
+	kill -INT "$(bus_value b pid)"
 	reap p 5
 	[ -z "$(left)" ]
 }
@@ -277,7 +269,7 @@ try:
     while os.write(5, bytes(4096)): pass
 except BlockingIOError: pass
 os.set_blocking(5, True)'
-	wait_for '[ "$(value b published)" -gt 2500 ]' 10
+	wait_for '[ "$(bus_value b published)" -gt 2500 ]' 10
 	stop p INT 5
 	exec 5>&-
 	[ "$status" = 0 ]

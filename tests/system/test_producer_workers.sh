@@ -2,29 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_workers.sh - one interface, several workers: every frame once, whatever happens to them.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 21
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-workers.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-# value KEY: of bus b, by ncp-stats.
-value()
-{
-	ncp-stats --once --json -i b | grep -o "\"$1\":[^,}]*" | head -n 1 | cut -d: -f2 | tr -d '"'
-}
-
-# What a step that failed has left behind.
-sweep()
-{
-	local name
-
-	for name in p d s; do
-		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
-	done
-	rm -rf "$NCP_DIR"/*
-}
+own_busses
+bus=b
 
 # producer ARG...: on bus b, until it is live.  Frames that have another origin are not let in.
 producer()
@@ -36,7 +19,7 @@ producer()
 # begin ARG...: a producer of a new bus, and a client that writes what it publishes.
 begin()
 {
-	sweep
+	sweep p d s
 	producer "$@"
 	spawn d ncp-dump -q -i b --from oldest --json="$TAP_DIR/d.json" -w "$TAP_DIR/b.pcapng"
 	wait_for '[ -s "$TAP_DIR/b.pcapng" ] && [ "$(ls "$NCP_DIR/ncp.b+clients")" ]' 10
@@ -153,7 +136,7 @@ keeps_flows_in_order()
 # Three fragments of each of 200 datagrams: as they were sent.
 fragments()
 {
-	sweep
+	sweep p d s
 	spawn_in a p ncp-producer -b b -m 64M -s 2000 --workers 2 eth0 ip proto 17
 	wait_for '[ "$(value state)" = live ]' 10
 	in_netns b python3 - <<-'PY'
@@ -188,7 +171,7 @@ pinned()
 {
 	local cpus
 
-	sweep
+	sweep p d s
 	producer --workers 2
 	cpus=$(grep -l ncp-worker /proc/"${pid[p]}"/task/*/comm | while read -r f; do
 		sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' "${f%comm}status"
@@ -207,7 +190,7 @@ filtered_from_the_start()
 {
 	local i
 
-	sweep
+	sweep p d s
 	spawn_in b s frame_send eth0 10000000 100000 100 0 64
 	for i in 1 2 3; do
 		spawn_in a p ncp-producer -b b -m 64M -s 2000 --workers 4 \
@@ -222,7 +205,7 @@ filtered_from_the_start()
 
 counted()
 {
-	sweep
+	sweep p d s
 	spawn_in a p ncp-producer -b b -m 64M -s 2000 --workers 4 --keep -c 12345 \
 		--json="$TAP_DIR/p.json" eth0 udp port 9
 	wait_for '[ "$(value state)" = live ]' 10
@@ -258,7 +241,7 @@ stopped_under_load()
 {
 	local i
 
-	sweep
+	sweep p d s
 	spawn_in b s frame_send eth0 100000000 50000 100 0 64
 	for i in 1 2 3 4; do
 		producer --workers 4
@@ -402,7 +385,7 @@ gone_under_load()
 # Some kernels let no socket join a group while the interface is down.
 started_while_down()
 {
-	sweep
+	sweep p d s
 	ip -n "$(netns_name a)" link set eth0 down
 	spawn_in a p ncp-producer -b b -m 64M -s 2000 --workers 2 --json="$TAP_DIR/p.json" \
 		eth0 udp port 9
@@ -416,7 +399,7 @@ started_while_down()
 
 stops_while_gone()
 {
-	sweep
+	sweep p d s
 	producer --workers 2
 	ip -n "$(netns_name a)" link del eth0
 	is_paused
@@ -431,7 +414,7 @@ helper_gone()
 {
 	local helper
 
-	sweep
+	sweep p d s
 	spawn_in a p ncp-producer -b b -m 64M -s 2000 --workers 2 eth0
 	wait_for '[ "$(value state)" = live ]' 10
 	helper=$(pgrep -P "${pid[p]}")

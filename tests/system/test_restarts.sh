@@ -3,10 +3,11 @@
 # test_restarts.sh - ten crashes and ten restarts of the producer under load: clients stay, nothing
 # is numbered twice, the file stays whole.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 8
 
-export NCP_DIR=$TAP_DIR/busses
+own_busses
 bus=$(bus_name restart)
 
 summary()
@@ -18,27 +19,10 @@ print(len(w), o["lost"], w[0]["next_seq"] - w[0]["first_seq"] - w[0]["frames"] -
       o["reattached"])'
 }
 
-wire()
-{
-	mkdir "$NCP_DIR"
-	mount -t tmpfs -o size=256m tmpfs "$NCP_DIR"
-	netns_make a
-	netns_make b
-	veth_pair a veth-a b veth-b
-	ip -n "$(netns_name a)" link set veth-a arp off
-	ip -n "$(netns_name b)" link set veth-b arp off
-}
-
 start()
 {
 	spawn_in b producer ncp-producer -b "$bus" -m 64M --json veth-b
 	wait_for 'grep -q "\"live\"" "$TAP_DIR/producer.err"' 10
-}
-
-published()
-{
-	ncp-stats -i "$bus" --once --json | tail -n 1 |
-		python3 -c 'import json, sys; print(json.loads(sys.stdin.read())["published"])'
 }
 
 # Frames come all the time; a round ends when the new producer has published some of them.
@@ -47,8 +31,8 @@ rounds()
 	local round p
 
 	for round in $(seq 10); do
-		p=$(published)
-		wait_for "[ \$(published) -gt $p ]" 5
+		p=$(value published)
+		wait_for "[ \$(value published) -gt $p ]" 5
 		stop producer "$1" 10
 		start
 	done
@@ -64,14 +48,13 @@ begin()
 
 end()
 {
-	p=$(published)
-	wait_for "[ \$(published) -gt $p ]" 5
+	p=$(value published)
+	wait_for "[ \$(value published) -gt $p ]" 5
 	kill -TERM "${pid[sender]}"
 	stop dump INT 20
 	[ "$status" = 0 ]
 	ncp-stats -i "$bus" --once --json >"$TAP_DIR/once.out"
 	stop producer INT 10
-	umount "$NCP_DIR"
 }
 
 run_step "two hosts, one wire" wire

@@ -2,40 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_source_afpacket.sh - a live interface: what is published is what tcpdump sees beside it.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 54
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-afp.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-# value KEY: of bus b, by ncp-stats.
-value()
-{
-	ncp-stats --once --json -i b | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-# field FILE KEY: of the last object in a file.
-field()
-{
-	tail -n 1 "$1" | sed -n "s/.*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-# What a step that failed has left behind.
-sweep()
-{
-	local name
-
-	for name in p t s; do
-		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
-	done
-	rm -rf "$NCP_DIR"/*
-}
+own_busses
+bus=b
 
 # capture STEM IFACE PRODUCER-ARG...: a producer on bus b in a namespace, until it is live.
 capture()
 {
-	sweep
+	sweep p t s
 	spawn_in "$1" p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" "${@:3}" \
 		${mode:+"$mode"} "$2" ${filter:+"$filter"}
 	wait_for '[ "$(value state)" = live ]' 10
@@ -399,7 +376,7 @@ filtered_from_the_start()
 {
 	local filter='udp port 10' i
 
-	sweep
+	sweep p t s
 	spawn_in b s frame_send eth0 10000000 100000 100
 	for i in 1 2 3 4 5; do
 		spawn_in a p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" eth0 "$filter"
@@ -539,7 +516,7 @@ started_while_down()
 {
 	local filter='vlan 7'
 
-	sweep
+	sweep p t s
 	ip -n "$(netns_name a)" link set eth0 down
 	spawn_in a p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" eth0 "$filter"
 	wait_for '[ "$(value state)" = paused ]' 10
@@ -554,7 +531,7 @@ started_while_down()
 # Nobody can say what a tag would look like there: refused, rather than a filter that never matches.
 nothing_to_ask()
 {
-	sweep
+	sweep p t s
 	netns_make c
 	in_netns c ip tuntap add mode tap name tap0 || return
 	ip -n "$(netns_name c)" link set lo down
@@ -578,7 +555,7 @@ refused()
 
 refusals()
 {
-	sweep
+	sweep p t s
 	refused 1 'interface nosuch0: no such interface: ' nosuch0
 	refused 1 'interface a-name-that-is-too-long: no such interface: ' a-name-that-is-too-long
 	refused 2 'filter: .*syntax error' eth0 'tcp port'
@@ -590,7 +567,7 @@ netns()
 {
 	local ns=ncp-a-$TAP_ID bus
 
-	sweep
+	sweep p t s
 	bus=$ns.eth0
 	spawn p ncp-producer -m 8M --netns "$ns" eth0 udp port 9
 	wait_for '[ "$(ncp-stats --list | grep -c "^'"$bus"' .*live")" = 1 ]' 10
@@ -618,7 +595,7 @@ netns()
 
 no_permission()
 {
-	sweep
+	sweep p t s
 	mkdir "$TAP_DIR/own"
 	chown 12345 "$TAP_DIR/own"
 	spawn_in a p setpriv --reuid 12345 --regid 12345 --clear-groups \

@@ -197,7 +197,8 @@ spawn()
 
 	shift
 	# Here, not by the process: whoever waits for what that will say must not find what another said.
-	: >"$TAP_DIR/$name.out" >"$TAP_DIR/$name.err"
+	: >"$TAP_DIR/$name.out"
+	: >"$TAP_DIR/$name.err"
 	# Job control gives it a process group of its own, to be cleaned up with all its children,
 	# and leaves SIGINT as it was: else the shell has it ignored.
 	set -m

@@ -25,6 +25,7 @@ DATADIR  ?= $(PREFIX)/share/ncp
 MANDIR   ?= $(PREFIX)/share/man
 SYSTEMDDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 BASHDIR  ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 FISHDIR  ?= $(PREFIX)/share/fish/vendor_completions.d
@@ -345,6 +346,7 @@ install: all
 	$(foreach u,$(units),sed -e 's|@SBINDIR@|$(SBINDIR)|' -e 's|@BINDIR@|$(BINDIR)|' \
 		doc/systemd/$u.in >$(DESTDIR)$(SYSTEMDDIR)/$u &&) :
 	install -Dm 644 doc/systemd/ncp.sysusers $(DESTDIR)$(SYSUSERSDIR)/ncp.conf
+	install -Dm 644 doc/systemd/ncp.tmpfiles $(DESTDIR)$(TMPFILESDIR)/ncp.conf
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' libncpbus/ncpbus.pc.in >$(DESTDIR)$(PKGCONFIGDIR)/ncpbus.pc
 	$(foreach m,$(man),install -Dm 644 $m $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
@@ -359,6 +361,7 @@ uninstall:
 		$(addprefix $(DESTDIR)$(BASHDIR)/,$(completed)) $(DESTDIR)$(ZSHDIR)/_ncp \
 		$(patsubst %,$(DESTDIR)$(FISHDIR)/%.fish,$(completed)) \
 		$(addprefix $(DESTDIR)$(SYSTEMDDIR)/,$(units)) $(DESTDIR)$(SYSUSERSDIR)/ncp.conf \
+		$(DESTDIR)$(TMPFILESDIR)/ncp.conf \
 		$(DESTDIR)$(EXTCAPDIR)/ncp-extcap $(patsubst clients/python/%,$(DESTDIR)$(PYTHONDIR)/%,$(python)) \
 		$(foreach m,$(man),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 		$(foreach a,$(man_alias),$(DESTDIR)$(MANDIR)/man3/$(lastword $(subst =, ,$a)))

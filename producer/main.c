@@ -14,10 +14,12 @@
 
 #include "libncpbus/create.h"
 #include "libncpbus/include/ncpbus.h"
+#include "libncpbus/order.h"
 #include "libncpbus/stamp.h"
 #include "libncpbus/writer.h"
 #include "producer/helper.h"
 #include "producer/netns.h"
+#include "producer/notify.h"
 #include "producer/options.h"
 #include "producer/privs.h"
 #include "producer/refilter.h"
@@ -44,6 +46,8 @@ struct producer {
 	struct ncpi_writer *writer;
 	struct capture capture;
 	struct status status;
+	struct notify notify;
+	uint64_t beat, beat_at_ns; /* the waker's, as it was seen last */
 	FILE *json_file;
 	char *argv0; /* the arguments, as one piece of memory: what ps shows */
 	size_t argv_len;
@@ -257,6 +261,7 @@ static int acquire(struct producer *p)
 		setvbuf(p->json_file, NULL, _IOFBF, BUFSIZ);
 		message_json(p->json_file);
 	}
+	notify_open(&p->notify);
 	p->dirfd = ncpi_dir_open(o->dir);
 	if (p->dirfd < 0)
 		return message_error(EXIT_FAILED, "directory of the busses",
@@ -405,6 +410,7 @@ static void filter_again(struct producer *p)
 {
 	char why[SOURCE_WHY_CAP];
 
+	notify_reloading(&p->notify);
 	if (refilter_all(&p->helper, &p->sources, why) < 0) {
 		p->status.filter_refused++;
 		status_note(&p->status, "the filter stays as it is", why);
@@ -413,6 +419,7 @@ static void filter_again(struct producer *p)
 		status_note(&p->status, MESSAGE_TEXT("filter file %s", p->o.filter_from.file),
 			    "read again, and in force");
 	}
+	notify_say(&p->notify, "READY=1");
 }
 
 /* The first signal stops, the second ends at once.  To a service SIGHUP says: read your files. */
@@ -436,6 +443,33 @@ static void signals_read(struct producer *p, uint64_t *give_up_at)
 	}
 }
 
+/*
+ * Tell the watchdog that all is well, if it is: the capture threads go round, and the waker beats.  This
+ * thread is the one that tells.
+ */
+static void watchdog_feed(struct producer *p)
+{
+	const uint64_t patience = p->notify.watchdog_ns / 2, now = ncpi_now_monotonic(),
+		       beat = ncpi_load(&p->bus.seg.h->heartbeat);
+
+	if (!p->notify.watchdog_ns)
+		return;
+	if (beat != p->beat || !p->beat_at_ns) {
+		p->beat = beat;
+		p->beat_at_ns = now;
+	}
+	if (capture_moves(&p->capture, patience) && now - p->beat_at_ns <= patience)
+		notify_say(&p->notify, "WATCHDOG=1");
+}
+
+/* The looks at all this: each second, or often enough for the watchdog. */
+static uint64_t tick_ns(const struct producer *p)
+{
+	const uint64_t often = p->notify.watchdog_ns / 6;
+
+	return often && often < TICK_NS ? often : TICK_NS;
+}
+
 /* One that failed, or that took the last of -c's frames, ends all; one that is exhausted does not. */
 static bool one_ends_all(const struct producer *p)
 {
@@ -447,8 +481,9 @@ static int supervise(struct producer *p)
 {
 	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN },
 				{ .fd = p->capture.done_fd, .events = POLLIN } };
-	uint64_t tick_at = ncpi_now_monotonic() + TICK_NS, give_up_at = UINT64_MAX;
+	uint64_t tick_at = ncpi_now_monotonic() + TICK_NS, feed_at = 0, give_up_at = UINT64_MAX;
 	eventfd_t n_ended; /* read so that the next one is seen; capture_ended() counts */
+	bool ready = false;
 
 	for (;;) {
 		if (!p->started && !p->signal && clients_are_there(p)) {
@@ -457,6 +492,9 @@ static int supervise(struct producer *p)
 			if (status != EXIT_DONE)
 				return status;
 		}
+		if (!ready) /* the bus can be attached, and nothing but clients is waited for */
+			notify_say(&p->notify, "READY=1");
+		ready = true;
 		if (p->started ? capture_ended(&p->capture) : p->signal != 0)
 			return EXIT_DONE;
 		if (one_ends_all(p))
@@ -469,12 +507,16 @@ static int supervise(struct producer *p)
 				      "does not stop", NULL);
 			_exit(EXIT_FAILED);
 		}
+		if (now >= feed_at) {
+			feed_at = now + tick_ns(p);
+			watchdog_feed(p);
+		}
 		if (now >= tick_at) {
 			tick_at = now + TICK_NS;
 			helper_reap(&p->helper);
 			status_tick(&p->status);
 		}
-		uint64_t wait_ms = (tick_at - now) / NCPI_MS + 1;
+		uint64_t wait_ms = ((tick_at < feed_at ? tick_at : feed_at) - now) / NCPI_MS + 1;
 		if (!p->started)
 			wait_ms = WAIT_CLIENTS_MS;
 		if (!capture_nudge(&p->capture))
@@ -541,6 +583,7 @@ static int conclude(struct producer *p, int status)
 	struct status_last last;
 	bool removed = false;
 
+	notify_say(&p->notify, "STOPPING=1");
 	if (p->started)
 		capture_join(&p->capture);
 	struct ending e = ending_of(p, status);
@@ -584,6 +627,7 @@ static int run(struct producer *p)
 	ncpi_bus_close(&p->bus);
 	helper_close(&p->helper);
 	sources_close(&p->sources);
+	notify_close(&p->notify);
 	if (p->signal_fd >= 0)
 		close(p->signal_fd);
 	if (p->dirfd >= 0)
@@ -602,6 +646,7 @@ int main(int argc, char **argv)
 		.helper.fd = -1,
 		.dirfd = -1,
 		.signal_fd = -1,
+		.notify.fd = -1,
 		.bus = { .dirfd = -1, .lock_fd = -1, .registry_fd = -1 },
 	};
 	int status;

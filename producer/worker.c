@@ -126,8 +126,10 @@ static int publish(struct worker *w, struct source_batch *b)
 	size_t n = count_take(w->capture, b->n), published = 0;
 	int r = map_interfaces(w, b->frames, n);
 
+	ncpi_store(&w->publishing, 1);
 	if (r == 0 && n)
 		published = ncpi_writer_publish(w->capture->writer, w->index, b->frames, n);
+	ncpi_store(&w->publishing, 0);
 	w->discarded += b->n - published;
 	return r;
 }
@@ -241,12 +243,14 @@ static enum worker_end run(struct worker *w)
 {
 	struct capture *c = w->capture;
 	const struct source_ops *ops = w->src->ops;
+	uint32_t rounds = 0;
 
 	for (;;) {
 		struct source_batch b = { 0 };
 		uint32_t order = order_of(c);
 
 		ncpi_store(&w->obeyed, order);
+		ncpi_store(&w->rounds, ++rounds);
 		if (order != CAPTURE_RUN)
 			return WORKER_STOPPED;
 		if (!ncpi_load(&c->wanted))
@@ -393,6 +397,30 @@ void capture_order(struct capture *c, enum capture_order order)
 	if (order == CAPTURE_ABORT)
 		ncpi_writer_cancel(c->writer);
 	capture_nudge(c);
+}
+
+bool capture_moves(struct capture *c, uint64_t patience_ns)
+{
+	const uint64_t now = ncpi_now_monotonic();
+	bool all = true;
+
+	for (uint32_t i = 0; i < c->n_workers; i++) {
+		struct worker *w = &c->worker[i];
+		const uint32_t rounds = ncpi_load(&w->rounds);
+
+		if (!w->started || ncpi_load_acquire(&w->end) != WORKER_RUNNING ||
+		    order_of(c) != CAPTURE_RUN)
+			continue;
+		if (rounds != w->rounds_seen || !w->moved_at_ns ||
+		    (c->drain && ncpi_load(&w->publishing))) {
+			w->rounds_seen = rounds;
+			w->moved_at_ns = now;
+			continue;
+		}
+		pthread_kill(w->thread, WORKER_SIGNAL);
+		all = all && now - w->moved_at_ns <= patience_ns;
+	}
+	return all;
 }
 
 bool capture_ended(const struct capture *c)

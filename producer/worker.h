@@ -65,6 +65,11 @@ struct worker {
 	/* Valid when the main thread sees end other than WORKER_RUNNING (acquire). */
 	uint32_t end;	 /* enum worker_end (release) */
 	uint32_t obeyed; /* enum capture_order it has seen (relaxed) */
+	uint32_t rounds; /* how often it has looked at its orders (relaxed) */
+	uint32_t publishing; /* it is, and may have to wait for reliable clients (relaxed) */
+	/* The main thread's: the rounds that it saw last, and when they were new. */
+	uint32_t rounds_seen;
+	uint64_t moved_at_ns;
 	char why[SOURCE_WHY_CAP];
 };
 
@@ -149,6 +154,14 @@ bool capture_ended(const struct capture *c);
 
 /* capture_end - the first worker that ended so; NULL: none.  WORKER_RUNNING is no end. */
 const struct worker *capture_end(const struct capture *c, enum worker_end end);
+
+/*
+ * capture_moves - has every worker that runs gone round its loop within patience_ns?
+ *
+ * One that has not since the last call is signalled, which ends any wait of a source; call it several
+ * times in patience_ns.  One that waits for reliable clients is excused: these are evicted in time.
+ */
+bool capture_moves(struct capture *c, uint64_t patience_ns);
 
 /* capture_join - wait for all threads that were started. */
 void capture_join(struct capture *c);

@@ -4,7 +4,9 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/escape.h"
@@ -13,12 +15,20 @@
 
 static const char *program_name = "ncp";
 static FILE *json_file;
+static bool in_journal;
 static bool status_shown;
 #define ERASE "\r\033[K" /* back to the first column, erase to the end of the row */
 
 void message_setup(const char *program)
 {
+	unsigned long long dev, ino;
+	const char *stream = getenv("JOURNAL_STREAM");
+	struct stat st;
+
 	program_name = program;
+	/* It names the socket that stderr was; a redirection made it something else since. */
+	in_journal = stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+		     fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
 void message_json(FILE *f)
@@ -92,8 +102,8 @@ static void print_json(const int *status, const char *what, const char *why, con
 
 static void print(const int *status, const char *what, const char *why, const char *todo)
 {
-	char text[4 * MESSAGE_CAP], line[ESCAPE_CAP(sizeof(text)) + 1];
-	size_t len;
+	char text[4 * MESSAGE_CAP], line[ESCAPE_CAP(sizeof(text)) + 4];
+	size_t len = 0;
 
 	if (json_file) {
 		print_json(status, what, why, todo);
@@ -101,7 +111,9 @@ static void print(const int *status, const char *what, const char *why, const ch
 	}
 	join(text, sizeof(text), (const char *const[]){ program_name, what, why, todo }, 4);
 	message_status(NULL);
-	len = escape_str(line, sizeof(line) - 1, text);
+	if (in_journal) /* its priorities, which it takes off the line: error and notice */
+		len = (size_t)sprintf(line, "<%d>", status ? 3 : 5);
+	len += escape_str(line + len, sizeof(line) - 1 - len, text);
 	line[len++] = '\n';
 	if (file_write_all(STDERR_FILENO, line, len)) {
 		/* As message_error() says: nowhere to report it. */

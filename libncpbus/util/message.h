@@ -18,6 +18,9 @@ enum message_exit {
  * message_setup - once at the start of main().
  *
  *   program  its name as messages show it; must live on
+ *
+ * Where stderr is the journal's (JOURNAL_STREAM, systemd.exec(5)), plain lines begin with their
+ * priority, as sd-daemon(3) has it.
  */
 void message_setup(const char *program);
 

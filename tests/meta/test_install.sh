@@ -38,6 +38,7 @@ done)
 lib/systemd/system/ncp-dump@.service
 lib/systemd/system/ncp-producer@.service
 lib/sysusers.d/ncp.conf
+lib/tmpfiles.d/ncp.conf
 share/zsh/vendor-completions/_ncp
 share/ncp/apparmor-local
 sbin/ncp-producer" | sed '/^$/d')" "$(cd "$TAP_DIR/dest/usr" && find . ! -type d -printf '%P\n' | sort)" \
@@ -50,7 +51,7 @@ is /usr/bin/ncp-extcap "$(readlink "$extcap")" "Wireshark's folder has a link to
 is /opt/x/lib/wireshark/extcap "$(make -s --eval 'x: ; @echo $(EXTCAPDIR)' PREFIX=/opt/x x)" \
 	"with a prefix of its own nothing is installed elsewhere"
 
-is "/usr/sbin/ncp-producer \$NCP_OPTIONS %i" "$(sed -n 's/^ExecStart=//p' \
+is "/usr/sbin/ncp-producer --wait \$NCP_OPTIONS %i" "$(sed -n 's/^ExecStart=//p' \
 	"$TAP_DIR/dest/usr/lib/systemd/system/ncp-producer@.service")" "the service runs what was installed"
 
 # As it would stand in the file system's root: the commands are where the units say.

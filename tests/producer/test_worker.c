@@ -8,6 +8,7 @@
 #include "bus.h"
 #include "libncpbus/layout.h"
 #include "libncpbus/order.h"
+#include "libncpbus/stamp.h"
 #include "producer/worker.h"
 #include "tap/tap.h"
 
@@ -29,6 +30,7 @@ struct played {
 	uint64_t next;	   /* frame */
 	uint32_t in_kernel; /* frames still to be taken after stop */
 	bool stopped, lent;
+	uint32_t stuck; /* it hears no signal until this is 0 again (relaxed) */
 	uint32_t takes, misuse; /* takes with a batch not given back, after the end, ... */
 	struct source_counts counts;
 	uint8_t bytes[BATCH][FRAME_CAP];
@@ -64,6 +66,8 @@ static int played_take(struct source *src, struct source_batch *b, int timeout_m
 
 	p->takes++;
 	p->misuse += p->lent;
+	while (ncpi_load(&p->stuck))
+		poll(NULL, 0, 1);
 	if (p->stopped && p->in_kernel) {
 		uint32_t n = p->in_kernel < BATCH ? p->in_kernel : BATCH;
 
@@ -340,6 +344,39 @@ static void test_pause(void)
 	run_end(&r);
 }
 
+static bool moves(void *arg)
+{
+	return capture_moves(&((struct run *)arg)->c, 200 * NCPI_MS);
+}
+
+static bool stands(void *arg)
+{
+	return !moves(arg);
+}
+
+static void test_moves(void)
+{
+	struct run r;
+
+	run_begin(&r, NULL, 0, 0);
+	ok(moves(&r), "before it runs nothing is amiss");
+	run_go(&r);
+	for (int i = 0; i < 30; i++) {
+		if (!moves(&r))
+			break;
+		poll(NULL, 0, 10);
+	}
+	ok(wait_until(moves, &r, 5000), "a worker without frames goes round");
+	ncpi_store(&r.p.stuck, 1);
+	ok(wait_until(stands, &r, 5000), "one that does not is seen");
+	ncpi_store(&r.p.stuck, 0);
+	ok(wait_until(moves, &r, 5000), "until it does again");
+	capture_order(&r.c, CAPTURE_STOP);
+	ok(wait_until(ended, &r, 5000), "it ends");
+	ok(moves(&r), "and is looked at no more");
+	run_end(&r);
+}
+
 static void test_abort(void)
 {
 	static struct step endless[100000];
@@ -359,7 +396,7 @@ static void test_abort(void)
 
 int main(void)
 {
-	plan(5 + 5 + 6 + 5 + 7 + 7 + 2 + 1);
+	plan(5 + 5 + 6 + 5 + 7 + 7 + 6 + 2 + 1);
 	int before = tap_open_fds();
 
 	test_exhausted();
@@ -368,8 +405,9 @@ int main(void)
 	test_error();
 	test_interfaces();
 	test_pause();
+	test_moves();
 	test_abort();
 	/* Each run's bus keeps the descriptor of its directory. */
-	is_i64(before + 8, tap_open_fds(), "nothing else is left open");
+	is_i64(before + 9, tap_open_fds(), "nothing else is left open");
 	return tap_done();
 }

@@ -17,6 +17,8 @@ state_is()
 # producer STATE ARG...: with the filter in $TAP_DIR/f; without a terminal, as a service has none.
 producer()
 {
+	# One that setsid(1) has forked.
+	[ -z "${pid[p]:-}" ] || kill -KILL "$(value pid)" || :
 	sweep p s t
 	spawn_in a p setsid -w ncp-producer -b b -m 64M -s 2000 -F "$TAP_DIR/f" \
 		--json="$TAP_DIR/p.json" "${@:2}"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tap/tap.h"
@@ -86,12 +87,39 @@ static void test_json(void)
 	is_str("ncp-test: plain\n", seen, "and back to plain lines");
 }
 
+/* The journal names the file that it reads: another one gets lines for people. */
+static void test_journal(void)
+{
+	char text[64];
+	struct stat st;
+
+	capture_begin();
+	if (fstat(STDERR_FILENO, &st) < 0)
+		bail("fstat");
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+		 (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", text, 1);
+	message_setup("ncp-test");
+	message_error(EXIT_FAILED, "a", "b", NULL);
+	message_note("c", NULL, NULL);
+	capture_end();
+	is_str("<3>ncp-test: a: b\n<5>ncp-test: c\n", seen, "in the journal with priorities");
+	capture_begin();
+	setenv("JOURNAL_STREAM", "1:1", 1);
+	message_setup("ncp-test");
+	message_note("c", NULL, NULL);
+	capture_end();
+	is_str("ncp-test: c\n", seen, "without, where stderr is something else by now");
+	unsetenv("JOURNAL_STREAM");
+}
+
 int main(void)
 {
-	plan(5 + 4 + 2);
+	plan(5 + 4 + 2 + 2);
 	message_setup("ncp-test");
 	test_plain();
 	test_json();
+	test_journal();
 	is_str("bus eth0: 7", MESSAGE_TEXT("bus %s: %d", "eth0", 7), "MESSAGE_TEXT formats");
 	is_u64(MESSAGE_CAP - 1, strlen(MESSAGE_TEXT("%0600d", 1)), "and cuts at its capacity");
 	return tap_done();

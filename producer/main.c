@@ -18,6 +18,7 @@
 #include "libncpbus/stamp.h"
 #include "libncpbus/writer.h"
 #include "producer/helper.h"
+#include "producer/memory.h"
 #include "producer/netns.h"
 #include "producer/notify.h"
 #include "producer/options.h"
@@ -208,6 +209,21 @@ static int bus_take(struct producer *p)
 	return r < 0 ? bus_refused(p, r, why) : EXIT_DONE;
 }
 
+/* The ring's memory: where it should be, and there to stay. */
+static int memory_settle(const struct producer *p)
+{
+	char why[SOURCE_WHY_CAP];
+
+	/* A new one was made there. */
+	if (p->o.numa != UINT64_MAX && p->bus.how == NCPI_BUS_CONTINUED &&
+	    memory_segment_move(&p->bus.seg, (unsigned)p->o.numa) < 0)
+		message_note("--numa", "the ring was there before, and not all of it could be moved",
+			     NULL);
+	if (p->o.mlock && memory_segment_lock(&p->bus.seg, why) < 0)
+		return message_error_text(EXIT_FAILED, why);
+	return EXIT_DONE;
+}
+
 /* A source's interface is back: the helper has the right to open a socket on it. */
 static int packet_again(void *arg, uint32_t i, struct packet_socket *s)
 {
@@ -262,6 +278,15 @@ static int acquire(struct producer *p)
 		message_json(p->json_file);
 	}
 	notify_open(&p->notify);
+	if (o->numa != UINT64_MAX) {
+		bool only;
+
+		r = memory_node_take((unsigned)o->numa, "", &only, why);
+		if (r < 0)
+			return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+		if (only)
+			message_note("--numa", "this machine has one node", NULL);
+	}
 	p->dirfd = ncpi_dir_open(o->dir);
 	if (p->dirfd < 0)
 		return message_error(EXIT_FAILED, "directory of the busses",
@@ -293,6 +318,9 @@ static int acquire(struct producer *p)
 	o->src.packet_compile = packet_compile;
 	o->src.packet_again_arg = p;
 	int status = bus_take(p);
+	if (status != EXIT_DONE)
+		return status;
+	status = memory_settle(p);
 	if (status != EXIT_DONE)
 		return status;
 	r = helper_bus(&p->helper, p->bus.seg.dev, p->bus.seg.ino);

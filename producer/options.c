@@ -367,6 +367,7 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 	int n_words;
 
 	*o = (struct producer_options){ .max_reliable = 64,
+					 .numa = UINT64_MAX,
 					 .reliable_timeout_ms = RELIABLE_TIMEOUT_MS_DEFAULT,
 					 .src.loop = 1 };
 	const struct option_row rows[] = {
@@ -428,6 +429,10 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		  .help = "publish at most N frames at once; 1024" },
 		{ "retire-ms", 0, OPTION_U64, &g.retire_ms, "N", .min = 1, .max = 10000,
 		  .help = "publish and wake clients at most N ms after a frame came; 10" },
+		{ "mlock", 0, OPTION_FLAG, &o->mlock,
+		  .help = "keep the ring from being swapped out" },
+		{ "numa", 0, OPTION_U64, &o->numa, "NODE", .max = 1023,
+		  .help = "have memory and threads on this NUMA node" },
 		{ "keep", 0, OPTION_FLAG, &o->keep,
 		  .help = "leave the bus in place at the end, whatever ended it" },
 		{ "unlink", 0, OPTION_FLAG, &o->unlink,

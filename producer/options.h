@@ -30,6 +30,9 @@ struct producer_options {
 	uint64_t count;	    /* -c; 0: no limit */
 	const char *netns;  /* a network namespace to capture in; NULL: this one */
 
+	bool mlock;
+	uint64_t numa; /* a node; UINT64_MAX: wherever */
+
 	bool reliable;
 	uint64_t reliable_timeout_ms, max_reliable, wait_clients;
 

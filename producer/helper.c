@@ -186,7 +186,8 @@ static int socket_pass(struct self *s, uint32_t index)
 				    .ifindex = opened.ifindex,
 				    .block_len = opened.block_len,
 				    .n_blocks = opened.n_blocks,
-				    .slot_len = opened.slot_len };
+				    .slot_len = opened.slot_len,
+				    .hwtime = opened.hwtime };
 	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
 	union passed passed = { 0 };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
@@ -301,6 +302,28 @@ static int filter_copy(struct self *s, const struct helper_options *o)
 	return r == 0 ? copy(from->to, &s->filter.to) : r;
 }
 
+/* The interfaces' clocks, as they were. */
+static void hwtime_restore(struct self *s)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+
+	for (uint32_t i = 0; fd >= 0 && i < s->packets.n; i++)
+		hwtime_end(&s->packets.want[i].hw, fd, s->packets.want[i].name);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What is kept of the starter's rights. */
+static unsigned long long rights(const struct packet_list *packets)
+{
+	unsigned long long keep = packets->n ? 1ull << CAP_NET_RAW : 0;
+
+	for (uint32_t i = 0; i < packets->n; i++)
+		if (packets->want[i].hwtime)
+			keep |= 1ull << CAP_NET_ADMIN;
+	return keep;
+}
+
 /* Never returns. */
 static void child(int fd, const struct helper_options *o)
 {
@@ -328,11 +351,13 @@ static void child(int fd, const struct helper_options *o)
 	if (r == 0 && s.packets.n && (s.text[0] || s.filter.file))
 		keep_open(&s);
 	if (r == 0)
-		r = privs_drop(o->who, geteuid(), s.packets.n ? 1ull << CAP_NET_RAW : 0);
+		r = privs_drop(o->who, geteuid(), rights(&s.packets));
 	if (r == 0)
 		r = privs_confine(s.packets.n ? PRIVS_HELPER_SOCKETS : PRIVS_HELPER, -1, NULL);
 	if (answer(&s, HELPER_READY, r) == 0 && r == 0)
 		serve(&s);
+	if (rights(&s.packets) & 1ull << CAP_NET_ADMIN)
+		hwtime_restore(&s);
 	if (s.registry)
 		closedir(s.registry);
 	filter_settle(&s, false);
@@ -477,7 +502,8 @@ int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)
 				     .ifindex = m.ifindex,
 				     .block_len = m.block_len,
 				     .n_blocks = m.n_blocks,
-				     .slot_len = m.slot_len };
+				     .slot_len = m.slot_len,
+				     .hwtime = m.hwtime };
 	return r;
 }
 

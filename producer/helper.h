@@ -55,6 +55,7 @@ struct helper_message {
 	int32_t ifindex;
 	uint32_t block_len, n_blocks, slot_len;
 	uint32_t linktype;
+	uint32_t hwtime, pad;
 };
 
 struct helper {

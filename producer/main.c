@@ -124,6 +124,24 @@ static void remarks(const struct producer *p)
 				     "without its rights", NULL);
 }
 
+/* An interface whose hardware tells no time: captured all the same. */
+static void hwtime_remarks(const struct packet_list *list)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		const struct packet_want *want = &list->want[i];
+
+		if (want->hwtime && !want->hw.set)
+			message_note(MESSAGE_TEXT("interface %s", want->name),
+				     MESSAGE_TEXT("its times are the kernel's, not its own clock's: %s",
+						  want->any ? "any has none"
+						  : want->hw.error == -ERANGE
+							  ? "it can stamp some frames only"
+						  : want->hw.error ? ncp_strerror(want->hw.error)
+								   : "it is not there"),
+				     want->hw.error == -EPERM ? "start with CAP_NET_ADMIN" : NULL);
+	}
+}
+
 /* Until now a signal ends the program, which holds nothing yet.  From here on the main thread alone
  * sees them, when it asks. */
 static int signals_take(struct producer *p)
@@ -298,6 +316,7 @@ static int acquire(struct producer *p)
 	if (r < 0)
 		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	remarks(p);
+	hwtime_remarks(&p->sources.packets);
 	r = signals_take(p);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "signals", ncp_strerror(r), NULL);
@@ -395,6 +414,7 @@ static int announce(struct producer *p)
 	p->status.json = o->json ? p->json_file ? p->json_file : stderr : NULL;
 	p->status.source = o->source;
 	p->status.bus = &p->bus;
+	p->status.sources = &p->sources;
 	p->status.writer = p->writer;
 	p->status.n_workers = wo.n_workers;
 	status_begin(&p->status, &p->who);

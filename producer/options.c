@@ -399,6 +399,8 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		  .help = "wait for a source that is not there" },
 		{ "immediate-mode", 0, OPTION_FLAG, &o->src.immediate,
 		  .help = "publish each frame at once and wake clients for it" },
+		{ "hwtime", 0, OPTION_FLAG, &o->src.hwtime,
+		  .help = "times by the interface's own clock, where it has one" },
 		{ "busy-poll", 0, OPTION_FLAG, &o->src.busy,
 		  .help = "look for frames all the time instead of sleeping: a processor per worker" },
 		{ "netns", 0, OPTION_STRING, &o->netns, "NAME",

@@ -166,6 +166,16 @@ static int ask(int fd, const char *name, unsigned long request, struct ifreq *r)
 	return ioctl(fd, request, r) < 0 ? -errno : 0;
 }
 
+/* A device without such a clock is captured with the kernel's. */
+static void hwtime_use(struct packet_want *want, struct packet_socket *s)
+{
+	const int raw = SOF_TIMESTAMPING_RAW_HARDWARE;
+
+	hwtime_begin(&want->hw, s->fd, want->name, s->ifindex);
+	s->hwtime = want->hw.set &&
+		    setsockopt(s->fd, SOL_PACKET, PACKET_TIMESTAMP, &raw, sizeof(raw)) == 0;
+}
+
 int packet_socket_open(struct packet_want *want, struct packet_socket *s)
 {
 	struct ifreq index = { .ifr_ifindex = 0 }, flags = { .ifr_flags = IFF_UP };
@@ -190,6 +200,8 @@ int packet_socket_open(struct packet_want *want, struct packet_socket *s)
 		r = packet_filter_set(s->fd, NULL);
 	if (r == 0)
 		r = ring_make(want, s);
+	if (r == 0 && want->hwtime && !want->any)
+		hwtime_use(want, s);
 	if (r == 0 && want->ignore_outgoing) /* since Linux 4.20 */
 		(void)setsockopt(s->fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one));
 	if (r == 0)

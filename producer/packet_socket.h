@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "producer/hwtime.h"
 #include "producer/packet_filter.h"
 
 #define PACKET_INTERFACES 64u
@@ -24,6 +25,8 @@ struct packet_want {
 	uint32_t retire_ms; /* a block is handed over after this at most, >= 1 */
 	bool promiscuous;
 	bool immediate;	      /* slots of a frame each, handed over at once: TPACKET_V2 */
+	bool hwtime;	      /* the interface's own clock, if it has one */
+	struct hwtime hw;     /* kept by packet_socket_open() */
 	bool ignore_outgoing; /* spares the kernel a clone; the filter refuses those frames anyway */
 	struct packet_filter filter; /* what the filter of its frames follows from; without device,
 				      * text and keep.  The link type is that of the start */
@@ -45,6 +48,7 @@ struct packet_socket {
 	int fd;
 	int ifindex;
 	uint32_t block_len, n_blocks; /* of its ring, which is not yet mapped */
+	bool hwtime; /* frames bear their time as the hardware told it; those that have none the kernel's */
 	uint32_t slot_len; /* TPACKET_V2: of the slots in a block, as many as fit; 0: TPACKET_V3 */
 };
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <stdint.h>
@@ -370,6 +371,10 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFINDEX);
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFFLAGS);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGHWTSTAMP);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCSHWTSTAMP);
 	if (r == 0 && role != PRIVS_CAPTURE) /* the registry, in order to remove what is in it */
 		r = allow_if(ctx, SCMP_SYS(openat), 2, UINT32_MAX & ~harmless, 0);
 	return r;

@@ -27,6 +27,7 @@ struct source_options {
 	uint32_t direction;	/* 0 both, NCP_INBOUND, NCP_OUTBOUND */
 	bool promiscuous;
 	bool immediate;		/* deliver each frame at once */
+	bool hwtime;		/* times by the interface's own clock, where it has one */
 	bool busy;		/* look for frames all the time instead of sleeping */
 	double speed;		/* file: 0 = as fast as it goes, else times the original's pace */
 	double speed_pps;	/* file: 0, or frames a second */
@@ -75,6 +76,8 @@ enum source_taken {
 struct source {
 	const struct source_ops *ops;
 	uint32_t reason; /* enum ncp_reason, beside SOURCE_PAUSED or an error */
+	uint64_t kernel_times; /* frames whose time the kernel told, though hardware was asked to: relaxed,
+				* this thread's to write */
 	uint32_t current; /* which of its interfaces it counts, and pauses, for */
 	char why[SOURCE_WHY_CAP]; /* one line, after an error */
 };

@@ -35,6 +35,8 @@
 /* A name can be that of devices of several link types, one after the other: all that
  * packet_linktype() tells apart. */
 #define LINKTYPES 8u
+/* How the interface is described where the times are not the kernel's. */
+#define HARDWARE_CLOCK "times of received frames: the interface's own clock"
 
 struct afpacket {
 	struct source src;
@@ -286,6 +288,7 @@ static int open_device(struct afpacket *a, char *why)
 		.retire_ms = o->retire_ms ? o->retire_ms : 1,
 		.promiscuous = o->promiscuous,
 		.immediate = o->immediate,
+		.hwtime = o->hwtime,
 		.ignore_outgoing = (a->loopback || o->direction == NCP_INBOUND) &&
 				   o->direction != NCP_OUTBOUND,
 		.filter = f,
@@ -373,6 +376,7 @@ static int afpacket_interface(struct source *src, uint32_t i, struct ncpi_interf
 	if (i >= a->n_seen)
 		return 0;
 	*d = (struct ncpi_interface_desc){ .name = a->name,
+					   .description = a->s.hwtime ? HARDWARE_CLOCK : NULL,
 					   .filter = a->filter_text,
 					   .linktype = a->seen[i],
 					   .snaplen = a->o->snaplen };
@@ -657,6 +661,8 @@ static int slot_next(struct afpacket *a, uint32_t k, struct ncpi_frame *f)
 	const struct tpacket2_hdr *h = slot_at(a, i);
 	if (h->tp_status & TP_STATUS_LOSING)
 		statistics_read(a);
+	if (a->s.hwtime && !tpacket_hardware_time(h->tp_status))
+		ncpi_store(&a->src.kernel_times, a->src.kernel_times + 1);
 	return tpacket_slot_read((const uint8_t *)h, a->s.slot_len, a->any, f) < 0 ? -EBADMSG : 1;
 }
 
@@ -722,10 +728,14 @@ static void afpacket_give(struct source *src, struct source_batch *b)
 		ncpi_store_release(&slot_at(a, a->block_idx)->tp_status, TP_STATUS_KERNEL);
 		a->block_idx = a->block_idx + 1 == n_slots(a) ? 0 : a->block_idx + 1;
 	}
-	if (a->s.slot_len)
+	if (a->s.slot_len) {
 		a->taken = false;
-	else if (a->taken && a->block.n_left == 0)
+	} else if (a->taken && a->block.n_left == 0) {
+		if (a->s.hwtime)
+			ncpi_store(&a->src.kernel_times,
+				   a->src.kernel_times + a->block.n_kernel_times);
 		block_give(a);
+	}
 }
 
 static void afpacket_stop(struct source *src)

@@ -71,6 +71,15 @@ static void counters(struct json *j, const struct ncpi_worker_line *c)
 	json_key(j, "freezes"), json_u64(j, c->freezes);
 }
 
+static uint64_t kernel_times(const struct status *s)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < s->sources->n; i++)
+		n += ncpi_load(&s->sources->member[i].src->kernel_times);
+	return n;
+}
+
 static void object(struct status *s, const struct status_last *now, uint32_t state)
 {
 	struct ncpi_worker_line run;
@@ -85,6 +94,7 @@ static void object(struct status *s, const struct status_last *now, uint32_t sta
 	json_key(&j, "incarnation"), json_hex(&j, s->bus->seg.incarnation);
 	json_key(&j, "ring_size"), json_u64(&j, s->bus->seg.ring_size);
 	json_key(&j, "pid"), json_i64(&j, getpid());
+	json_key(&j, "kernel_times"), json_u64(&j, kernel_times(s));
 	json_key(&j, "filter_reloads"), json_u64(&j, s->filter_reloads);
 	json_key(&j, "filter_refused"), json_u64(&j, s->filter_refused);
 	counters(&j, &now->totals.sum);

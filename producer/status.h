@@ -9,6 +9,7 @@
 
 #include "libncpbus/writer.h"
 #include "producer/privs.h"
+#include "producer/sources.h"
 
 /*
  * No call blocks for more than a second: what a reader that sleeps leaves no room for is not said.
@@ -18,6 +19,7 @@ struct status {
 	const char *source; /* all of them, as one text */
 	const char *worker_source[NCPI_WORKERS];
 	const struct ncpi_bus *bus;
+	const struct sources *sources;
 	const struct ncpi_writer *writer;
 	uint32_t n_workers;
 	uint64_t filter_reloads, filter_refused; /* times the filter's file was read again */

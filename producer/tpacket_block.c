@@ -119,6 +119,11 @@ static int frame_at(const uint8_t *p, uint32_t room, const struct header *h, boo
 	return 0;
 }
 
+bool tpacket_hardware_time(uint32_t tp_status)
+{
+	return tp_status & TP_STATUS_TS_RAW_HARDWARE;
+}
+
 int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 {
 	if (b->n_left == 0)
@@ -136,6 +141,7 @@ int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 
 	if (frame_at(p, room, &header, b->cooked, f) < 0)
 		goto bad;
+	b->n_kernel_times += !tpacket_hardware_time(h->tp_status);
 	if (--b->n_left) {
 		if (h->tp_next_offset < TPACKET3_HDRLEN || h->tp_next_offset > room)
 			goto bad;

@@ -19,6 +19,7 @@ struct tpacket_block {
 	uint32_t n_left; /* frames not yet walked */
 	bool cooked;	 /* set it to have a TPACKET_SLL2_LEN header in front of each frame: of a
 			  * SOCK_DGRAM socket, whose blocks have room for it and are writable */
+	uint32_t n_kernel_times; /* frames walked so far that no hardware told the time of */
 	bool losing;	 /* the kernel had dropped frames since PACKET_STATISTICS was last read */
 };
 
@@ -45,6 +46,9 @@ int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t l
  */
 int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 	__attribute__((warn_unused_result));
+
+/* tpacket_hardware_time - did hardware tell the time of a frame with this tp_status? */
+bool tpacket_hardware_time(uint32_t tp_status);
 
 /*
  * tpacket_slot_read - the frame in a slot of a TPACKET_V2 ring.

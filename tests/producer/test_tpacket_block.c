@@ -366,9 +366,28 @@ static void slots(void)
 	       "refuses more bytes than the frame had");
 }
 
+/* Whose clock it was: hardware's only where the kernel says so. */
+static void clocks(void)
+{
+	struct tpacket_block b;
+	struct ncpi_frame f;
+
+	begin(4096);
+	add(60, 60, PACKET_HOST)->tp_status |= TP_STATUS_TS_RAW_HARDWARE;
+	add(60, 60, PACKET_OUTGOING)->tp_status |= TP_STATUS_TS_SOFTWARE;
+	add(60, 60, PACKET_HOST);
+	ok(begin_walk(&b) == 0 && b.n_kernel_times == 0, "a block of three frames");
+	while (tpacket_block_next(&b, &f) == 1)
+		;
+	is_u64(2, b.n_kernel_times, "two of which have the kernel's time");
+	ok(tpacket_hardware_time(TP_STATUS_TS_RAW_HARDWARE | TP_STATUS_USER) &&
+	   !tpacket_hardware_time(TP_STATUS_TS_SYS_HARDWARE | TP_STATUS_TS_SOFTWARE),
+	   "hardware translated by the kernel is none");
+}
+
 int main(void)
 {
-	plan(9 + 4 + 10 + 6 + 15 + 4 + 2 + 9);
+	plan(9 + 4 + 10 + 6 + 15 + 4 + 2 + 3 + 9);
 	block_refusals();
 	frame_refusals();
 	chains();
@@ -376,6 +395,7 @@ int main(void)
 	tags();
 	noise();
 	cooked();
+	clocks();
 	slots();
 	free(block);
 	return tap_done();

@@ -4,7 +4,7 @@
 . tests/tap/tap.sh
 . tests/system/lib.sh
 need_net
-plan 54
+plan 55
 
 own_busses
 bus=b
@@ -353,6 +353,18 @@ rides_out_a_stall()
 	[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
 }
 
+# A veth has no clock of its own.
+without_a_clock()
+{
+	capture a eth0 --hwtime
+	grep '"note":"interface eth0: its times are the kernel.s, not its own clock.s: ' "$TAP_DIR/p.json"
+	in_netns b frame_send eth0 10 0 100
+	finish
+	[ "$(field "$TAP_DIR/p.json" published)" = 10 ]
+	tail -n 1 "$TAP_DIR/p.json" | grep '"kernel_times":0,'
+	[ "$(capinfos "$TAP_DIR/b.pcapng" | grep -c "own clock")" = 0 ]
+}
+
 # Stopped in the middle of the traffic, again and again: what was accepted is published.
 stopped_in_flood()
 {
@@ -656,6 +668,7 @@ run_step_if has_tun "no interface of tun can be made" \
 run_step "dropped frames are counted to the frame" drops
 run_step "and marked where they are missing" drops_marked
 run_step "a stall of a tenth of a second loses nothing" rides_out_a_stall
+run_step "--hwtime where no hardware tells it" without_a_clock
 run_step "stopped under load, everything accepted is published" stopped_in_flood
 run_step "no frame passes before the filter" filtered_from_the_start
 run_step "down: paused; up: goes on" down_and_up

@@ -27,9 +27,9 @@
 #define BLOCK_LEAST (1u << 17)
 #define BLOCKS_LEAST 2u
 /* With slots: a super-frame with its headers fits; what is longer is cut, and counted as truncated.
- * Some thousand of them, where one such frame takes as much room as forty of 1500 bytes. */
+ * Without a smaller snaplen no slot is smaller, whatever the MTU: a veth, a tap, a bridge hand on what
+ * somebody else has put together, with offloads that are not theirs and cannot be asked. */
 #define SLOT_FRAME_MOST ((1u << 16) + 64)
-#define RING_DEFAULT_SLOTS (UINT64_C(64) << 20)
 /* Between the header and the frame: link-layer header, alignment. */
 #define SLOT_HEADERS 64u
 
@@ -67,9 +67,7 @@ static uint32_t slot_len(const struct packet_want *want)
 /* The ring: as many blocks as fit the size asked for, smaller ones if the kernel has no room. */
 static int ring_make(const struct packet_want *want, struct packet_socket *s)
 {
-	uint64_t size = want->ring_size  ? want->ring_size
-			: want->immediate ? RING_DEFAULT_SLOTS
-					  : RING_DEFAULT;
+	uint64_t size = want->ring_size ? want->ring_size : RING_DEFAULT;
 	uint32_t block = BLOCK_MOST;
 	int version = want->immediate ? TPACKET_V2 : TPACKET_V3;
 

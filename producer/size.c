@@ -29,6 +29,13 @@ uint64_t size_default(const struct size_room *room)
 	return size;
 }
 
+uint64_t size_slots(uint64_t memory, uint32_t n_sockets)
+{
+	uint64_t size = least(SIZE_SLOTS_MAX, memory / 32) / n_sockets;
+
+	return size < SIZE_SLOTS_MIN ? SIZE_SLOTS_MIN : size;
+}
+
 uint64_t size_round_up(uint64_t n)
 {
 	uint64_t size = 1;

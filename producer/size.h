@@ -8,6 +8,10 @@
 #define SIZE_DEFAULT_MIN (UINT64_C(8) << 20)
 #define SIZE_DEFAULT_MAX (UINT64_C(256) << 20)
 
+/* Of slots for a frame each, without -B: see size_slots(). */
+#define SIZE_SLOTS_MIN (UINT64_C(16) << 20)
+#define SIZE_SLOTS_MAX (UINT64_C(128) << 20)
+
 /* What there is to take from. */
 struct size_room {
 	uint64_t fs_free; /* bytes a user may still allocate in the tmpfs */
@@ -28,6 +32,18 @@ uint64_t size_default(const struct size_room *room);
  * A power of two, rounded up.  Returns UINT64_MAX when there is no such in 63 bits.
  */
 uint64_t size_history(uint64_t ns, uint64_t bits_per_s);
+
+/*
+ * size_slots - bytes of a kernel ring of slots for those who name no size.
+ *
+ *   memory     bytes available
+ *   n_sockets  that share an interface's frames, >= 1
+ *
+ * 128 MiB for all of them: 1900 frames, however short, so a burst at 100000 a second may find the
+ * capture thread not running for 19 ms (a ring of blocks takes 16 MiB for that).  But not more than a
+ * 32nd of memory, since it cannot be swapped out, and 16 MiB each at least.
+ */
+uint64_t size_slots(uint64_t memory, uint32_t n_sockets);
 
 /* size_round_up - the next power of two, n itself if it is one; UINT64_MAX beyond 2^62. */
 uint64_t size_round_up(uint64_t n);

@@ -23,6 +23,7 @@
 #include "producer/interfaces.h"
 #include "producer/packet_filter.h"
 #include "producer/packet_socket.h"
+#include "producer/size.h"
 #include "producer/source.h"
 #include "producer/tpacket_block.h"
 
@@ -283,7 +284,9 @@ static int open_device(struct afpacket *a, char *why)
 	struct packet_want *want = &list->want[a->want];
 	*want = (struct packet_want){
 		.any = a->any,
-		.ring_size = o->kernel_buffer,
+		.ring_size = o->kernel_buffer || !o->immediate
+				     ? o->kernel_buffer
+				     : size_slots(size_memory(""), o->workers),
 		.snaplen = o->snaplen,
 		.retire_ms = o->retire_ms ? o->retire_ms : 1,
 		.promiscuous = o->promiscuous,

@@ -8,6 +8,8 @@
 
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/order.h"
+#include "libncpbus/stamp.h"
+#include "producer/depth.h"
 #include "util/json.h"
 #include "util/message.h"
 
@@ -93,6 +95,12 @@ static void object(struct status *s, const struct status_last *now, uint32_t sta
 	json_key(&j, "epoch"), json_u64(&j, now->totals.epoch);
 	json_key(&j, "incarnation"), json_hex(&j, s->bus->seg.incarnation);
 	json_key(&j, "ring_size"), json_u64(&j, s->bus->seg.ring_size);
+	json_key(&j, "depth_seconds");
+	const uint64_t depth = depth_ns(&s->bus->seg);
+	if (depth > INT64_MAX)
+		json_null(&j);
+	else
+		json_seconds(&j, (int64_t)depth);
 	json_key(&j, "pid"), json_i64(&j, getpid());
 	json_key(&j, "kernel_times"), json_u64(&j, kernel_times(s));
 	json_key(&j, "filter_reloads"), json_u64(&j, s->filter_reloads);
@@ -173,12 +181,33 @@ void status_note(struct status *s, const char *what, const char *why)
 		message_note(what, why, NULL);
 }
 
+/* What its size comes to, once it is known. */
+static void full_tell(struct status *s)
+{
+	const uint64_t depth = depth_ns(&s->bus->seg);
+	char size[32];
+
+	if (s->full_told || !ncpi_load(&s->bus->seg.h->tail) || depth == UINT64_MAX)
+		return;
+	s->full_told = true;
+	message_note(MESSAGE_TEXT("bus %s", s->bus->name),
+		     MESSAGE_TEXT("the ring of %s is full: it holds the last %" PRIu64 ".%02" PRIu64
+				  " s at this rate",
+				  size_text(size, s->bus->seg.ring_size), depth / NCPI_SECOND,
+				  depth % NCPI_SECOND / (NCPI_SECOND / 100)),
+		     NULL);
+}
+
 void status_tick(struct status *s)
 {
 	struct status_last now;
 
-	if (!s->json || !fits(s, 0))
+	if (!fits(s, 0))
 		return;
+	if (!s->json) {
+		full_tell(s);
+		return;
+	}
 	status_read(s, &now);
 	object(s, &now, ncpi_load(&s->bus->seg.h->state));
 }

@@ -23,6 +23,7 @@ struct status {
 	const struct ncpi_writer *writer;
 	uint32_t n_workers;
 	uint64_t filter_reloads, filter_refused; /* times the filter's file was read again */
+	bool full_told; /* that the ring has begun to forget */
 	struct ncpi_worker_line at_start; /* the bus's counters before this start */
 };
 
@@ -36,7 +37,8 @@ void status_begin(struct status *s, const struct privs_who *who);
 /* status_note - say something that is no error. */
 void status_note(struct status *s, const char *what, const char *why);
 
-/* status_tick - with JSON: one object of how it stands; else nothing. */
+/* status_tick - with JSON: one object of how it stands; else, once, how far back the ring remembers when
+ * it is full. */
 void status_tick(struct status *s);
 
 /*

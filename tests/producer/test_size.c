@@ -85,15 +85,24 @@ static void test_memory(void)
 	is_u64(3 * MIB, size_memory(root), "version 1: the root's limit, as a container sees it");
 }
 
+static void test_slots(void)
+{
+	is_u64(128 << 20, size_slots(UINT64_C(1) << 40, 1), "slots: 128 MiB at most");
+	is_u64(32 << 20, size_slots(UINT64_C(1) << 40, 4), "shared by an interface's sockets");
+	is_u64(64 << 20, size_slots(UINT64_C(2) << 30, 1), "a 32nd of the memory");
+	is_u64(16 << 20, size_slots(UINT64_C(1) << 28, 8), "and 16 MiB at least");
+}
+
 int main(void)
 {
 	struct size_room room;
 
-	plan(24);
+	plan(24 + 4);
 	test_rule();
 	test_memory();
 	is_i64(-EBADF, size_room_read(-1, &room), "refuses what is no directory");
 	ok(size_memory("") > 0, "this machine has memory: %llu",
 	   (unsigned long long)size_memory(""));
+	test_slots();
 	return tap_done();
 }

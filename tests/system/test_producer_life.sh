@@ -3,7 +3,7 @@
 # test_producer_life.sh - a bus from its making to its end: signals, crashes, takeover, removal.
 . tests/tap/tap.sh
 . tests/system/lib.sh
-plan 22
+plan 24
 
 own_busses
 
@@ -213,6 +213,34 @@ counted()
 	[ -z "$(left)" ]
 }
 
+# 20000 frames a second of 50 + 44 bytes: 8 MiB are 4.4 s of them, and no producer is faster.
+remembers()
+{
+	spawn p ncp-producer -b b -m 8M synth:pps=20000,size=50
+	wait_for 'grep -q "ring of 8 MiB is full" "$TAP_DIR/p.err"' 20
+	stop p KILL 5
+	[ "$(grep -c "ring of 8 MiB is full" "$TAP_DIR/p.err")" = 1 ]
+	said p '^ncp-producer: bus b: the ring of 8 MiB is full: it holds the last [4-9]\.[0-9]{2} s at this rate$'
+	spawn p ncp-producer -b b -m 8M --json synth:pps=20000,size=50
+	wait_for 'grep -q "\"depth_seconds\":[4-9]" "$TAP_DIR/p.err"' 20
+	stop p INT 5
+}
+
+# The machine's only node, or the first of several; locked as this process may, or told why not.
+placed_and_locked()
+{
+	start p --numa 0 --mlock synth:pps=1000 ||
+		said p '^ncp-producer: --mlock: .*: raise that, or start with CAP_IPC_LOCK$'
+	if [ "$(id -u)" = 0 ] && [ -z "${TAP_USERNS:-}" ]; then
+		[ "$(awk '/VmLck/ { print $2 }' "/proc/${pid[p]}/status")" -ge 16384 ]
+		stop p INT 5
+	fi
+	spawn p ncp-producer -b b --numa 1000 synth:count=1
+	reap p 5
+	[ "$status" = 2 ]
+	said p '^ncp-producer: --numa 1000: no such node with memory: those that have some are '
+}
+
 each_second()
 {
 	spawn p ncp-producer -b b -m 8M --json synth:pps=1000
@@ -292,6 +320,8 @@ run_step "a killed client is taken off the registry" dead_client_is_taken_off
 run_step "another -m replaces the bus" other_size_replaces
 run_step "no -m continues it" default_size_continues
 run_step "-c publishes so many frames, and received = published + discarded + drops" counted
+run_step "how far back the ring remembers is told once it is full" remembers
+run_step "--numa and --mlock" placed_and_locked
 run_step "--json prints a line a second" each_second
 run_step "errors are objects, too" json_errors
 run_step "--json=FILE sends them elsewhere" json_elsewhere

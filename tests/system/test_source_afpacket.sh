@@ -4,7 +4,7 @@
 . tests/tap/tap.sh
 . tests/system/lib.sh
 need_net
-plan 55
+plan 56
 
 own_busses
 bus=b
@@ -19,7 +19,7 @@ capture()
 }
 
 # immediately FUNCTION ARG...: the same with --immediate-mode, for the producer alone.  Its ring holds
-# some 250 frames, of whatever length: what is sent is paced.
+# some 1900 frames, or fewer where there is little memory: what is sent is paced.
 immediately()
 {
 	local mode=--immediate-mode pace=2000
@@ -353,6 +353,26 @@ rides_out_a_stall()
 	[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
 }
 
+# Of slots there are as many as fit 128 MiB, or as many as fit a snaplen that is small.
+burst_in_slots()
+{
+	[ "$(awk '/MemAvailable/ { print $2 }' /proc/meminfo)" -gt 4500000 ] || return 0
+	capture a eth0 --immediate-mode
+	kill -STOP "${pid[p]}"
+	in_netns b frame_send eth0 1800 0 100
+	kill -CONT "${pid[p]}"
+	finish
+	[ "$(field "$TAP_DIR/p.json" published)" = 1800 ]
+	[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
+	capture a eth0 --immediate-mode -B 32768 -s 256
+	kill -STOP "${pid[p]}"
+	in_netns b frame_send eth0 50000 0 100
+	kill -CONT "${pid[p]}"
+	finish
+	[ "$(field "$TAP_DIR/p.json" published)" = 50000 ]
+	[ "$(field "$TAP_DIR/p.json" truncated)" = 0 ]
+}
+
 # A veth has no clock of its own.
 without_a_clock()
 {
@@ -668,6 +688,7 @@ run_step_if has_tun "no interface of tun can be made" \
 run_step "dropped frames are counted to the frame" drops
 run_step "and marked where they are missing" drops_marked
 run_step "a stall of a tenth of a second loses nothing" rides_out_a_stall
+run_step "a burst with --immediate-mode" burst_in_slots
 run_step "--hwtime where no hardware tells it" without_a_clock
 run_step "stopped under load, everything accepted is published" stopped_in_flood
 run_step "no frame passes before the filter" filtered_from_the_start

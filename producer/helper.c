@@ -302,17 +302,6 @@ static int filter_copy(struct self *s, const struct helper_options *o)
 	return r == 0 ? copy(from->to, &s->filter.to) : r;
 }
 
-/* The interfaces' clocks, as they were. */
-static void hwtime_restore(struct self *s)
-{
-	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-
-	for (uint32_t i = 0; fd >= 0 && i < s->packets.n; i++)
-		hwtime_end(&s->packets.want[i].hw, fd, s->packets.want[i].name);
-	if (fd >= 0)
-		close(fd);
-}
-
 /* What is kept of the starter's rights. */
 static unsigned long long rights(const struct packet_list *packets)
 {
@@ -356,8 +345,7 @@ static void child(int fd, const struct helper_options *o)
 		r = privs_confine(s.packets.n ? PRIVS_HELPER_SOCKETS : PRIVS_HELPER, -1, NULL);
 	if (answer(&s, HELPER_READY, r) == 0 && r == 0)
 		serve(&s);
-	if (rights(&s.packets) & 1ull << CAP_NET_ADMIN)
-		hwtime_restore(&s);
+	packet_clocks_restore(&s.packets);
 	if (s.registry)
 		closedir(s.registry);
 	filter_settle(&s, false);

@@ -266,7 +266,10 @@ static int sources_wait(struct producer *p, char *why)
 	bool told = false;
 	int r;
 
-	while ((r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why)) == -EAGAIN) {
+	while ((r = sources_open(&p->sources, o->arg, o->n_args, &o->src, why)) < 0) {
+		packet_clocks_restore(&p->sources.packets); /* later the helper does it */
+		if (r != -EAGAIN)
+			break;
 		sources_close(&p->sources);
 		if (!told)
 			message_note(MESSAGE_TEXT("source %s", o->source), "waiting for it", NULL);
@@ -331,6 +334,8 @@ static int acquire(struct producer *p)
 		.argv_len = p->argv_len,
 	};
 	r = helper_fork(&p->helper, &helper);
+	if (r < 0)
+		packet_clocks_restore(&p->sources.packets);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
 	o->src.packet_again = packet_again;

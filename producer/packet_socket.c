@@ -214,3 +214,16 @@ int packet_socket_open(struct packet_want *want, struct packet_socket *s)
 	}
 	return r;
 }
+
+void packet_clocks_restore(struct packet_list *list)
+{
+	for (uint32_t i = 0; i < list->n; i++) {
+		struct packet_want *want = &list->want[i];
+		int fd = want->hw.set ? socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0) : -1;
+
+		if (fd < 0)
+			continue;
+		hwtime_end(&want->hw, fd, want->name);
+		close(fd);
+	}
+}

@@ -76,4 +76,7 @@ int packet_fanout_flags(const char *mode);
 int packet_socket_open(struct packet_want *want, struct packet_socket *s)
 	__attribute__((warn_unused_result));
 
+/* packet_clocks_restore - set the clocks of all these interfaces back to what they were. */
+void packet_clocks_restore(struct packet_list *list);
+
 #endif

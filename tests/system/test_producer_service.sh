@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_service.sh - as a service: what the manager is told, and what its unit allows.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 plan 9
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-service.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'kill -KILL $(producer_pid) 2>/dev/null; rm -rf "$NCP_DIR"; tap_on_exit' EXIT
+own_busses
+# setsid(1) forks: the producer is in nobody's group.
+trap '(kill -KILL "$(producer_pid)") 2>/dev/null; own_busses_end' EXIT
 
 # manager ADDRESS: print each message that comes there, a line each; "\0" is the '@' of a name
 # without a file.

@@ -6,8 +6,17 @@
 plan 9
 
 own_busses
+trap service_end EXIT
+
 # setsid(1) forks: the producer is in nobody's group.
-trap '(kill -KILL "$(producer_pid)") 2>/dev/null; own_busses_end' EXIT
+service_end()
+{
+	local exit_status=$?
+
+	kill -KILL "$(producer_pid)" 2>/dev/null
+	(exit "$exit_status")
+	own_busses_end
+}
 
 # manager ADDRESS: print each message that comes there, a line each; "\0" is the '@' of a name
 # without a file.

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/file.h"
@@ -52,18 +53,52 @@ long capfile_section(uint8_t *out, const struct capfile_section *s, uint64_t at,
 	return (long)len;
 }
 
+/* The file block in place. */
+static int block_read(const uint8_t *block, size_t len, struct pcapng_local *l, struct pcapng_file *file)
+{
+	struct pcapng_block b;
+
+	return pcapng_next(block, len, &b) != 1 || b.len != PCAPNG_FILE_LEN ||
+			       !pcapng_local_read(&b, l, file, sizeof(*file)) ||
+			       l->kind != PCAPNG_FILE ?
+		       -EBADMSG :
+		       0;
+}
+
 int capfile_update(uint8_t *block, size_t len, uint64_t verified, uint64_t written, bool complete)
 {
 	struct pcapng_local l;
 	struct pcapng_file file;
-	struct pcapng_block b;
 
-	if (pcapng_next(block, len, &b) != 1 || b.len != PCAPNG_FILE_LEN ||
-	    !pcapng_local_read(&b, &l, &file, sizeof(file)) || l.kind != PCAPNG_FILE)
+	if (block_read(block, len, &l, &file) < 0)
 		return -EBADMSG;
 	file.verified = verified;
 	file.written = written;
 	file.complete = complete;
+	pcapng_local(block, &l, &file, sizeof(file), PCAPNG_FILE_LEN);
+	return 0;
+}
+
+void capfile_identity(int fd, uint64_t *inode, uint64_t *born_ns)
+{
+	struct statx x = { 0 };
+
+	*inode = *born_ns = 0;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &x) < 0)
+		return;
+	*inode = x.stx_ino;
+	if (x.stx_mask & STATX_BTIME)
+		*born_ns = (uint64_t)x.stx_btime.tv_sec * UINT64_C(1000000000) + x.stx_btime.tv_nsec;
+}
+
+int capfile_identify(uint8_t *block, size_t len, int fd)
+{
+	struct pcapng_local l;
+	struct pcapng_file file;
+
+	if (block_read(block, len, &l, &file) < 0)
+		return -EBADMSG;
+	capfile_identity(fd, &file.inode, &file.born_ns);
 	pcapng_local(block, &l, &file, sizeof(file), PCAPNG_FILE_LEN);
 	return 0;
 }

@@ -66,6 +66,17 @@ int capfile_update(uint8_t *block, size_t len, uint64_t verified, uint64_t writt
 	__attribute__((warn_unused_result));
 
 /*
+ * capfile_identity - which file that is, for pcapng_file's inode and born_ns.
+ *
+ * Both 0 if it cannot be told.
+ */
+void capfile_identity(int fd, uint64_t *inode, uint64_t *born_ns);
+
+/* capfile_identify - say in a file block in place which file it stands in.  Returns as
+ * capfile_update(). */
+int capfile_identify(uint8_t *block, size_t len, int fd) __attribute__((warn_unused_result));
+
+/*
  * capfile_find - the file block in the beginning of a file.
  *
  *   page  len bytes from offset 0

@@ -379,9 +379,11 @@ static int settled(struct outfile *f, int r)
 /* Remember what is rewritten in place, and find out whether O_DIRECT holds what it promised. */
 static int begin(struct outfile *f, size_t file_off)
 {
-	const uint8_t *buf = f->slot[f->cur].buf;
-	int r;
+	uint8_t *buf = f->slot[f->cur].buf;
+	int r = capfile_identify(buf + file_off, f->cur_len - file_off, f->fd);
 
+	if (r < 0)
+		return outfile_fail(f, r, 0);
 	f->head_at = f->align > 4 ? 0 : file_off;
 	f->head_len = f->align > 4 ? f->align : PCAPNG_FILE_LEN;
 	f->head_file = file_off - f->head_at;

@@ -67,6 +67,16 @@ static int wait_unwritten(const char *path, int flags)
 	return tries == BUSY_TRIES ? -EBUSY : 0;
 }
 
+/* Is it a copy of the file that ncp-dump wrote? */
+static bool is_copy(int fd, const struct pcapng_file *file)
+{
+	uint64_t inode, born_ns;
+
+	capfile_identity(fd, &inode, &born_ns);
+	return file->inode && inode &&
+	       (inode != file->inode || (file->born_ns && born_ns && born_ns != file->born_ns));
+}
+
 /* What the file block says. */
 static int head_read(struct repair *r)
 {
@@ -88,7 +98,10 @@ static int head_read(struct repair *r)
 	if (pcapng_next(r->page + at, r->page_len - r->block_off, &b) != 1 ||
 	    b.len != PCAPNG_FILE_LEN || !pcapng_local_read(&b, &l, &file, sizeof(file)))
 		return -EBADMSG;
-	r->whole = r->size > file.window ? r->size - file.window : 0;
+	/* A copy may have been made while it was written: what was being written then can lie anywhere
+	 * behind what the file block told at its beginning. */
+	if (r->size > file.window && !is_copy(r->fd, &file))
+		r->whole = r->size - file.window;
 	if (file.verified > r->whole)
 		r->whole = file.verified;
 	repair_boot(boot);

@@ -8,7 +8,8 @@
  *
  *	max(verified, size - window), and, if the machine has not been started since, written
  *
- * as the file block has them (util/pcapng.h), and then to the last boundary between blocks before
+ * as the file block has them (util/pcapng.h) - of a copy, which the block tells from what was written,
+ * size - window says nothing -, and then to the last boundary between blocks before
  * that, which a walk from the start finds.  The head of the file, which is written before any frame,
  * is kept as far as it is there.
  *

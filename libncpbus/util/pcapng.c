@@ -6,7 +6,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct pcapng_local) == 56, "body of ncp's own block changed size");
-_Static_assert(sizeof(struct pcapng_file) == 112, "pcapng_file changed size");
+_Static_assert(sizeof(struct pcapng_file) == 128, "pcapng_file changed size");
 _Static_assert(PCAPNG_GAP_MIN == 44, "a gap no longer fits where the smallest frame stood");
 
 /* Option codes, by the section of the draft that has them. */

@@ -129,6 +129,8 @@ struct pcapng_file {
 	char bus[64];	   /* name, NUL-padded */
 	uint64_t written;  /* so many, unless the machine itself stopped; >= verified */
 	uint8_t boot[16];  /* which start of the machine that was, as in a bus's header */
+	uint64_t inode;	   /* of the file that was written: another one is a copy of it; 0: not said */
+	uint64_t born_ns;  /* when that was made, by its file system; 0: it does not tell */
 };
 
 #define PCAPNG_PADDING_MIN 20u

@@ -193,6 +193,12 @@ static void look_killed(void)
 		if (n < 0 || file_write_all(out, bytes, (size_t)n) < 0)
 			bail("%s: %m", copy);
 	}
+	/* The copy stands for the file itself. */
+	ssize_t n = file_pread_all(in, bytes, 4096, 0);
+	long at = n < 0 ? -1 : capfile_find(bytes, (size_t)n);
+	if (at >= 0 && (capfile_identify(bytes + at, (size_t)(n - at), out) < 0 ||
+			file_pwrite_all(out, bytes, (size_t)n, 0) < 0))
+		bail("%s: cannot be told that it is the file", copy);
 	close(in);
 	close(out);
 	int e = repair_open(&r, copy, true);

@@ -156,6 +156,9 @@ static void refusals(const char *dir)
 	image_make();
 }
 
+/* Which file an image says it is; 0: none. */
+static uint64_t inode, born_ns;
+
 /* What the file block says, in an image. */
 static void says(uint64_t verified, uint64_t written, const uint8_t *boot, bool complete)
 {
@@ -167,6 +170,7 @@ static void says(uint64_t verified, uint64_t written, const uint8_t *boot, bool 
 	    !pcapng_local_read(&b, &l, &f, sizeof(f)))
 		bail("no file block");
 	f.verified = verified, f.written = written, f.complete = complete;
+	f.inode = inode, f.born_ns = born_ns;
 	memset(f.boot, 0, sizeof(f.boot));
 	if (boot)
 		memcpy(f.boot, boot, sizeof(f.boot));
@@ -220,6 +224,26 @@ static void lengths(void)
 	says(0, image_len - 300, other, false);
 	put(image, image_len);
 	is_u64(boundary(image_len - WINDOW), cut_length(), "nor, if nobody knows");
+
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	capfile_identity(fd, &inode, &born_ns);
+	close(fd);
+	says(2000, 0, boot, false);
+	put(image, image_len);
+	is_u64(boundary(image_len - WINDOW), cut_length(), "of the very file that was written as well");
+	inode++;
+	says(2000, 0, boot, false);
+	put(image, image_len);
+	is_u64(boundary(2000), cut_length(), "of another one, no more than was told");
+	says(2000, 3000, boot, false);
+	put(image, image_len);
+	is_u64(boundary(3000), cut_length(), "whatever it was told by");
+	inode--, born_ns += born_ns ? 1 : 0;
+	says(2000, 0, boot, false);
+	put(image, image_len);
+	is_u64(boundary(born_ns ? 2000 : image_len - WINDOW), cut_length(),
+	       "nor of one that has the number of one that has gone");
+	inode = born_ns = 0;
 
 	says(image_len, image_len, boot, true);
 	put(image, image_len);
@@ -320,7 +344,7 @@ int main(void)
 	const char *dir = tap_tempdir("/dev/shm");
 	int fds = tap_open_fds();
 
-	plan(12 + 11 + 2 + 1 + 1);
+	plan(12 + 15 + 2 + 1 + 1);
 	snprintf(path, sizeof(path), "%s/f.pcapng", dir);
 	image_make();
 	refusals(dir);

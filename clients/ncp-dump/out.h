@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct out;
 
@@ -15,6 +16,7 @@ struct out_write {
 	size_t len;
 	uint64_t off;	/* in the file; OUT_NEXT: behind the last write (a pipe) */
 	uint32_t tag;	/* < depth, not under way: which one is done */
+	int buffer;	/* all of it is in that one of those that fix() was told; < 0: in none */
 };
 #define OUT_NEXT UINT64_MAX
 
@@ -38,6 +40,15 @@ struct out_ops {
 	 * Returns 0 or -errno: here is where a way that is forbidden or missing shows.
 	 */
 	int (*open)(struct out **o, int fd, uint32_t depth, uint32_t align);
+
+	/*
+	 * fix - writes will come from these buffers, again and again: what can be prepared once is.
+	 *
+	 * Asked once at most.  NULL: there is nothing to prepare.  Returns how many of the first ones
+	 * may be named in out_write.buffer: less than n where the kernel or RLIMIT_MEMLOCK does not let
+	 * so much memory be pinned.
+	 */
+	uint32_t (*fix)(struct out *o, const struct iovec *v, uint32_t n);
 
 	/* submit - begin a write.  May do all of it.  Returns 0; -errno (not begun). */
 	int (*submit)(struct out *o, const struct out_write *w);

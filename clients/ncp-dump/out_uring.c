@@ -21,7 +21,11 @@ static int push(struct out *o, const struct out_write *w)
 
 	if (!sqe)
 		return -EBUSY;
-	io_uring_prep_write(sqe, o->fd, w->buf, (unsigned int)w->len, w->off);
+	if (w->buffer < 0)
+		io_uring_prep_write(sqe, o->fd, w->buf, (unsigned int)w->len, w->off);
+	else
+		io_uring_prep_write_fixed(sqe, o->fd, w->buf, (unsigned int)w->len, w->off,
+					  w->buffer);
 	io_uring_sqe_set_data64(sqe, w->tag);
 	do
 		r = io_uring_submit(&o->ring);
@@ -72,6 +76,13 @@ static int uring_open(struct out **out, int fd, uint32_t depth, uint32_t align)
 	}
 	free(o);
 	return r;
+}
+
+static uint32_t uring_fix(struct out *o, const struct iovec *v, uint32_t n)
+{
+	while (n && io_uring_register_buffers(&o->ring, v, n) < 0)
+		n /= 2;
+	return n;
 }
 
 static int uring_submit(struct out *o, const struct out_write *w)
@@ -145,6 +156,7 @@ static void uring_close(struct out *o)
 const struct out_ops out_uring = {
 	.name = "uring",
 	.open = uring_open,
+	.fix = uring_fix,
 	.submit = uring_submit,
 	.reap = uring_reap,
 	.close = uring_close,

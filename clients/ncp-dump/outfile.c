@@ -86,6 +86,24 @@ int outfile_mark(struct outfile *f, uint64_t position, uint64_t seq)
 
 /* --- writes ----------------------------------------------------------------------------------- */
 
+void outfile_direct(struct outfile *f, bool on)
+{
+	int flags = fcntl(f->fd, F_GETFL);
+
+	(void)fcntl(f->fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
+/* O_DIRECT was taken and does not work: the same write again. */
+static int without_direct(struct outfile *f, uint32_t i)
+{
+	const struct outfile_slot *s = &f->slot[i];
+	struct out_write w = { .buf = s->buf, .len = s->len, .off = s->off, .tag = i, .buffer = -1 };
+
+	f->direct = false;
+	outfile_direct(f, false);
+	return f->ops->submit(f->out, &w);
+}
+
 /* Take note of one write that is over.  1, 0 (none), < 0: the error, remembered. */
 static int reap(struct outfile *f, bool wait)
 {
@@ -97,6 +115,10 @@ static int reap(struct outfile *f, bool wait)
 	if (r == 0)
 		return 0;
 	struct outfile_slot *s = &f->slot[d.tag];
+	if (d.result == -EINVAL && f->raw && f->direct) {
+		r = without_direct(f, d.tag);
+		return r < 0 ? outfile_fail(f, r, s->off) : wait ? reap(f, true) : 0;
+	}
 	s->busy = false;
 	f->under_way -= s->len;
 	if (d.result < 0) {
@@ -131,13 +153,37 @@ static int take_slot(struct outfile *f)
 	}
 }
 
+/*
+ * Where each buffer was used once, copies are what the file is made of: the kernel is told the buffers,
+ * so that it need not find and pin their pages for every write.  Through the page cache it does not do
+ * that anyway.
+ */
+static void fix(struct outfile *f)
+{
+	struct iovec v[OUT_DEPTH_MAX];
+
+	if (!f->direct || !f->ops->fix || ++f->n_copied != f->depth)
+		return;
+	for (uint32_t i = 0; i < f->depth; i++)
+		v[i] = (struct iovec){ f->slot[i].buf, f->iobuf };
+	f->n_fixed = f->ops->fix(f->out, v, f->depth);
+}
+
 static int submit(struct outfile *f, int i, const uint8_t *buf, size_t len, uint64_t off,
 		  uint64_t position)
 {
 	struct outfile_slot *s = &f->slot[i];
 	struct out_write w = { .buf = buf, .len = len, .off = f->stream ? OUT_NEXT : off,
-			       .tag = (uint32_t)i };
+			       .tag = (uint32_t)i, .buffer = -1 };
 	int r = 0;
+
+	if (position == OUTFILE_NOWHERE) {
+		fix(f);
+		if ((uint32_t)i < f->n_fixed && buf >= s->buf && buf + len <= s->buf + f->iobuf) {
+			w.buffer = i;
+			f->fixed += len;
+		}
+	}
 
 	/* One behind the other: there is never a hole before what is there. */
 	while (f->raw && f->under_way && r >= 0)
@@ -393,7 +439,7 @@ static int begin(struct outfile *f, size_t file_off)
 	r = file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
 	if (r == -EINVAL && f->direct) {
 		f->direct = false;
-		fcntl(f->fd, F_SETFL, fcntl(f->fd, F_GETFL) & ~O_DIRECT);
+		outfile_direct(f, false);
 		r = file_pwrite_all(f->fd, f->head, f->head_len, f->head_at);
 	}
 	return r < 0 ? outfile_fail(f, r, 0) : 0;
@@ -636,6 +682,19 @@ static int send_tail(struct outfile *f)
 	size_t used = f->cur_len, n;
 	int i = f->cur, r;
 
+	if (f->raw && f->direct) {
+		/* Nothing is under way, and what is written here is part of a page. */
+		outfile_direct(f, false);
+		r = file_pwrite_all(f->fd, f->slot[i].buf, used, f->cur_off);
+		outfile_direct(f, true);
+		if (r < 0)
+			return outfile_fail(f, r, f->cur_off);
+		f->written += used;
+		f->cur_done = used;
+		if (f->cur_off + used > f->physical)
+			f->physical = f->cur_off + used;
+		return 0;
+	}
 	n = f->raw ? 0 : pcapng_padding_len(used, 0, f->align);
 	if (n)
 		pcapng_padding(f->slot[i].buf + used, (uint32_t)n);
@@ -745,6 +804,7 @@ void outfile_state(const struct outfile *f, struct outfile_state *s)
 				     .frames = f->frames,
 				     .written = f->written,
 				     .straight = f->straight,
+				     .fixed = f->fixed,
 				     .queued = f->under_way + f->pend.len +
 					       (f->cur_len - f->cur_done),
 				     .gaps = f->gaps };
@@ -802,6 +862,8 @@ int outfile_abandon(struct outfile *f, struct outfile_mark *m)
 		uncut(f, m, r);
 		return r;
 	}
+	if (f->raw && f->direct)
+		outfile_direct(f, false);
 	/* Where the disk is full it may have no end; all of it can be read all the same. */
 	if (m->off && f->stage.coder &&
 	    file_pwrite_all(f->fd, f->stage.coder->end, f->stage.coder->end_len, m->off) < 0)

@@ -31,7 +31,7 @@ struct outfile {
 	bool stream, direct;
 	bool named; /* it had a name when it was opened */
 	bool raw; /* bytes of another format: nothing is padded, aligned, rewritten */
-	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written; raw: 1 */
+	uint32_t align; /* OUTFILE_PAGE, or 4: any offset can be written; raw, and not direct: 1 */
 	size_t iobuf, pend_max; /* pend_max 0: the ring is too small, always copy */
 	uint64_t window; /* the file ends no further than this behind its first byte that is not
 			  * whole */
@@ -41,6 +41,8 @@ struct outfile {
 	uint8_t *arena;
 	size_t arena_len, slot_cap;
 	uint64_t under_way; /* bytes of busy slots */
+	uint32_t n_copied;  /* writes from them, until they are fixed */
+	uint32_t n_fixed;   /* the first so many of them are: see out_ops */
 
 	/* Copied bytes that end the file; cur < 0: none.  cur_off is aligned; the first cur_done
 	 * bytes are in the file too (a flush wrote them), and the page is written again. */
@@ -86,12 +88,15 @@ struct outfile {
 	int error;
 	uint64_t fail_off; /* lowest offset of a write that failed */
 
-	uint64_t written, straight;
+	uint64_t written, straight, fixed;
 	uint32_t gaps;
 };
 
 /* outfile_fail - remember an error, and that nothing from off on can be relied on.  Returns it. */
 int outfile_fail(struct outfile *f, int error, uint64_t off);
+
+/* outfile_direct - O_DIRECT from now on, or no longer.  Nothing is under way. */
+void outfile_direct(struct outfile *f, bool on);
 
 /* outfile_mark - a boundary at the end of the file. */
 int outfile_mark(struct outfile *f, uint64_t position, uint64_t seq);

@@ -23,7 +23,6 @@ static void choose_direct(struct outfile *f)
 	struct statx x = { 0 };
 	struct statfs fs;
 
-	f->align = 4;
 	if (fstatfs(f->fd, &fs) == 0 &&
 	    ((unsigned long)fs.f_type == TMPFS || (unsigned long)fs.f_type == RAMFS))
 		return; /* newer kernels accept the flag there; there is nothing behind it */
@@ -110,6 +109,8 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 	f->window = o->depth * (uint64_t)o->iobuf;
 	f->raw = o->raw || o->coder;
 	f->align = f->raw ? 1 : 4;
+	if (f->raw)
+		f->depth = 2; /* one under way, one being filled */
 	f->fail_off = UINT64_MAX;
 	f->cap_marks = 64;
 	f->mark = calloc(f->cap_marks, sizeof(*f->mark));
@@ -118,7 +119,7 @@ int outfile_open(struct outfile **out, const struct outfile_options *o,
 	r = open_fd(f, o);
 	if (r < 0)
 		goto fail;
-	if (!f->stream && !f->raw)
+	if (!f->stream)
 		choose_direct(f);
 	set_bus(f, bus);
 	/* A whole block more than a write: what was copied can be checked before it is sent.

@@ -383,6 +383,65 @@ static void killed(const char *dir)
 	outfile_close(f);
 }
 
+static uint8_t raw_byte(uint64_t off)
+{
+	return (uint8_t)(off * 2654435761u >> 13);
+}
+
+/* A raw file, of bytes that follow from their place, flushed and synced at any length: at every such
+ * moment all of it is there. */
+static void raw(const char *dir, const char *where, enum outfile_writer writer)
+{
+	enum { IOBUF = 64 << 10 };
+	char path[256];
+	struct outfile_options o = { .path = path, .depth = 4, .iobuf = IOBUF, .writer = writer,
+				     .raw = true };
+	struct outfile_bus ob = ring_bus();
+	static uint8_t now[4 << 20];
+	struct outfile_state st;
+	struct outfile_mark m;
+	struct outfile *f;
+	bool good = true;
+	uint64_t end = 0;
+	ssize_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/r", dir);
+	if (outfile_open(&f, &o, &ob) < 0)
+		bail("outfile_open");
+	good = outfile_head(f, NULL, 0, 0) == 0;
+	for (int i = 0; good && i < 1000; i++) {
+		uint64_t len = 1 + tap_rng_below(&bus.rng, i % 10 ? 3000 : 9000);
+		uint8_t *p = outfile_reserve(f);
+
+		good = p != NULL;
+		for (uint64_t k = 0; k < len && good; k++)
+			p[k] = raw_byte(end + k);
+		end += len;
+		good = good && outfile_commit(f, len, 1, end, (uint64_t)i + 1) == 0;
+		uint64_t now_and_then = tap_rng_below(&bus.rng, 20);
+		if (!good || now_and_then > 1)
+			continue;
+		good = now_and_then ? outfile_flush(f) == 0 : outfile_sync(f, &m) == 0 && m.off == end;
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		n = file_pread_all(fd, now, sizeof(now), 0);
+		close(fd);
+		good = good && n == (ssize_t)end;
+		for (ssize_t k = 0; k < n && good; k++)
+			good = now[k] == raw_byte((uint64_t)k);
+	}
+	outfile_state(f, &st);
+	good = good && outfile_finish(f, true) == 0;
+	struct stat s;
+	ok(good && stat(path, &s) == 0 && (uint64_t)s.st_size == end,
+	   "%s: a raw file of %llu bytes, whole whenever it is flushed", where,
+	   (unsigned long long)end);
+	ok(st.direct && !strcmp(st.writer, "uring") ? st.fixed > end / 2 : st.fixed == 0,
+	   "%s: %llu bytes of it from buffers that the kernel knows", where,
+	   (unsigned long long)st.fixed);
+	outfile_close(f);
+	unlink(path);
+}
+
 static void refusals(const char *dir)
 {
 	char path[256];
@@ -417,7 +476,7 @@ int main(void)
 	const char *disk = tap_tempdir("."), *memory = tap_tempdir("/dev/shm");
 	int fds = tap_open_fds();
 
-	plan(8 + 3 * 3 + 3 * 2 + 1 + 1);
+	plan(8 + 3 * 3 + 3 * 2 + 1 + 3 * 2 + 1);
 	ring_make();
 	refusals(disk);
 	rounds(disk, "disk, pwrite", OUTFILE_PWRITE);
@@ -427,6 +486,10 @@ int main(void)
 	kills(disk, "disk, auto", OUTFILE_AUTO);
 	kills(memory, "tmpfs, auto", OUTFILE_AUTO);
 	killed(disk);
+	bus.hurry = bus.killer = 0;
+	raw(disk, "disk, pwrite", OUTFILE_PWRITE);
+	raw(disk, "disk, auto", OUTFILE_AUTO);
+	raw(memory, "tmpfs, auto", OUTFILE_AUTO);
 	is_i64(fds, tap_open_fds(), "no descriptor is left open");
 	return tap_done();
 }

@@ -154,15 +154,15 @@ static int take_slot(struct outfile *f)
 }
 
 /*
- * Where each buffer was used once, copies are what the file is made of: the kernel is told the buffers,
- * so that it need not find and pin their pages for every write.  Through the page cache it does not do
- * that anyway.
+ * After as many copied writes as there are buffers, copies are what the file is made of, not the ends of
+ * straight runs: the kernel is told the buffers, so that it need not find and pin their pages for every
+ * write.  Through the page cache it does not do that anyway.
  */
-static void fix(struct outfile *f)
+static void fix(struct outfile *f, size_t len)
 {
 	struct iovec v[OUT_DEPTH_MAX];
 
-	if (!f->direct || !f->ops->fix || ++f->n_copied != f->depth)
+	if (!f->direct || !f->ops->fix || len < f->iobuf / 2 || ++f->n_copied != f->depth)
 		return;
 	for (uint32_t i = 0; i < f->depth; i++)
 		v[i] = (struct iovec){ f->slot[i].buf, f->iobuf };
@@ -178,13 +178,12 @@ static int submit(struct outfile *f, int i, const uint8_t *buf, size_t len, uint
 	int r = 0;
 
 	if (position == OUTFILE_NOWHERE) {
-		fix(f);
+		fix(f, len);
 		if ((uint32_t)i < f->n_fixed && buf >= s->buf && buf + len <= s->buf + f->iobuf) {
 			w.buffer = i;
 			f->fixed += len;
 		}
 	}
-
 	/* One behind the other: there is never a hole before what is there. */
 	while (f->raw && f->under_way && r >= 0)
 		r = reap(f, true);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bus.h"
+#include "libncpbus/order.h"
 #include "python.h"
 #include "tap/tap.h"
 
@@ -109,15 +110,19 @@ static void check(const struct test_bus *t, struct python *p, const char *name, 
 /* The header of the bus t, damaged, before as many zeros as it wants. */
 static void make_damaged(const struct test_bus *t, const char *name, const struct damage *d)
 {
-	uint8_t page[4096];
+	const uint64_t *header = (const uint64_t *)t->bus.seg.h;
+	uint64_t word[512];
+	uint8_t *page = (uint8_t *)word;
 	char path[80];
 
-	memcpy(page, t->bus.seg.h, sizeof(page));
+	/* Its heart beats meanwhile. */
+	for (unsigned i = 0; i < 512; i++)
+		word[i] = ncpi_load(&header[i]);
 	for (unsigned i = 0; i < d->n; i++)
 		page[d->off + i] = (uint8_t)(d->value >> 8 * i);
 	snprintf(path, sizeof(path), "ncp.%s", name);
 	int fd = openat(t->dirfd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, page, sizeof(page)) != sizeof(page) ||
+	if (fd < 0 || write(fd, word, sizeof(word)) != sizeof(word) ||
 	    ftruncate(fd, (off_t)t->bus.seg.h->segment_len) < 0)
 		bail("%s: %s", path, strerror(errno));
 	close(fd);

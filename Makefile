@@ -309,7 +309,7 @@ check-deb: deb
 
 demo:
 	@$(deps)
-	+@$(build) all
+	+@$(build) tests T=tests/demo
 	@tests/demo/demo.sh
 
 deps:

@@ -23,8 +23,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional
 
-from typing import Any, Callable, NamedTuple, Optional
-
 Item = dict[str, Any]
 
 SHB, IDB, EPB, LOCAL = 0x0A0D0D0A, 1, 6, 0x80006E63

@@ -290,7 +290,7 @@ static int copy(const char *text, const char **to)
 
 static int filter_copy(struct self *s, const struct helper_options *o)
 {
-	const struct filter_text none = { NULL }, *from = o->filter ? o->filter : &none;
+	const struct filter_text none = { .file = NULL }, *from = o->filter ? o->filter : &none;
 	const char *now;
 	int r = copy(o->filter_now, &now);
 

@@ -363,7 +363,7 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 	/* Looking up a name, libc would ask a server and load code: it is told no, and reads files. */
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_NE, AF_PACKET));
+				     SCMP_A0(SCMP_CMP_NE, AF_PACKET, 0));
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));

@@ -342,7 +342,8 @@ static void child(int fd, const struct helper_options *o)
 	if (r == 0)
 		r = privs_drop(o->who, geteuid(), rights(&s.packets));
 	if (r == 0)
-		r = privs_confine(s.packets.n ? PRIVS_HELPER_SOCKETS : PRIVS_HELPER, -1, NULL);
+		r = privs_confine(s.packets.n ? PRIVS_HELPER_SOCKETS : PRIVS_HELPER,
+				  s.dirfd, NULL);
 	if (answer(&s, HELPER_READY, r) == 0 && r == 0)
 		serve(&s);
 	packet_clocks_restore(&s.packets);

@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
 #include <malloc.h>
@@ -287,7 +288,7 @@ static const int calls_helper[] = {
 
 /* A packet socket, bound and in its group. */
 static const int calls_sockets[] = {
-	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind),
+	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), SCMP_SYS(ioctl),
 	/* names in a filter that is read again, looked up in files */
 	SCMP_SYS(uname), SCMP_SYS(pread64), END,
 };
@@ -306,19 +307,6 @@ static const int calls_sanitizer[] = {
 };
 #endif
 
-/* Allow the calls of a list.  One that this architecture has not is none to allow. */
-static int allow(scmp_filter_ctx ctx, const int *calls)
-{
-	int r = 0;
-
-	for (; r == 0 && calls && *calls != END; calls++) {
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *calls, 0);
-		if (r == -EDOM)
-			r = 0;
-	}
-	return r;
-}
-
 /* Allow a call when (argument arg & mask) == value. */
 static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, uint64_t value)
 {
@@ -326,8 +314,37 @@ static int allow_if(scmp_filter_ctx ctx, int call, unsigned arg, uint64_t mask, 
 				SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value));
 }
 
+/* Questions about a network device, and the requests of usbmon.  Not those of a terminal: stderr may
+ * be one, and TIOCSTI would type commands there. */
+static int allow_ioctls(scmp_filter_ctx ctx)
+{
+	int r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFINDEX);
+
+	if (r == 0)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFFLAGS);
+	if (r == 0)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFHWADDR);
+	if (r == 0)
+		r = allow_if(ctx, SCMP_SYS(ioctl), 1, 0xff00, 0x92 << 8);
+	return r;
+}
+
+/* Allow the calls of a list.  One that this architecture has not is none to allow. */
+static int allow(scmp_filter_ctx ctx, const int *calls)
+{
+	int r = 0;
+
+	for (; r == 0 && calls && *calls != END; calls++) {
+		r = *calls == SCMP_SYS(ioctl) ? allow_ioctls(ctx)
+					      : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *calls, 0);
+		if (r == -EDOM)
+			r = 0;
+	}
+	return r;
+}
+
 /* What depends on arguments.  An int argument has 32 bits; what stands above them is not ours. */
-static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd)
+static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int dirfd)
 {
 	/* Read only, and nothing is made. */
 	const uint64_t harmless = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_DIRECTORY | O_NOCTTY |
@@ -351,10 +368,10 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 		r = allow_if(ctx, SCMP_SYS(fcntl), 1, UINT32_MAX, F_GETFL);
 	if (r == 0)
 		r = allow_if(ctx, SCMP_SYS(fcntl), 1, UINT32_MAX, F_SETFD);
-	if (r == 0 && role == PRIVS_CAPTURE && registry_fd >= 0)
+	if (r == 0 && role == PRIVS_CAPTURE && dirfd >= 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 2,
 				     SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX,
-					     (uint64_t)registry_fd),
+					     (uint64_t)dirfd),
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX & ~harmless, 0));
 	if (r == 0 && role == PRIVS_CAPTURE) /* a worker, on a processor of its own */
 		r = allow_if(ctx, SCMP_SYS(sched_setaffinity), 0, UINT32_MAX, 0);
@@ -368,10 +385,6 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
-		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFINDEX);
-	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
-		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGIFFLAGS);
-	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGHWTSTAMP);
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCSHWTSTAMP);
@@ -380,7 +393,42 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int registry_fd
 	return r;
 }
 
-int privs_confine(enum privs_role role, int registry_fd, const int *more)
+#ifndef NCP_SANITIZED
+/* Of the first version of Landlock: all that can be done to a file by its path. */
+#define FILES_ALL ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+#define FILES_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define FILES_REMOVE (LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR)
+
+/*
+ * Seccomp sees no path: openat() allowed in one directory would open "/etc/passwd" there, too.  So
+ * the capturing process can read below dirfd only, and the helper remove below dirfd only.  What
+ * the helper reads is left to its user's rights: libc reads files when it is asked for names.
+ */
+static int files_limit(enum privs_role role, int dirfd)
+{
+	const struct landlock_ruleset_attr all = {
+		.handled_access_fs = role == PRIVS_CAPTURE
+					     ? FILES_ALL
+					     : FILES_ALL & ~(FILES_READ | LANDLOCK_ACCESS_FS_EXECUTE),
+	};
+	const struct landlock_path_beneath_attr below = {
+		.allowed_access = role == PRIVS_CAPTURE ? FILES_READ : FILES_REMOVE,
+		.parent_fd = dirfd,
+	};
+	int r = 0, rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0);
+
+	if (rules < 0) /* a kernel before 5.13, or one that was started without Landlock */
+		return errno == ENOSYS || errno == EOPNOTSUPP ? 0 : -errno;
+	if ((dirfd >= 0 && syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below,
+				   0) < 0) ||
+	    syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+		r = -errno;
+	close(rules);
+	return r;
+}
+#endif
+
+int privs_confine(enum privs_role role, int dirfd, const int *more)
 {
 	int r;
 
@@ -388,6 +436,11 @@ int privs_confine(enum privs_role role, int registry_fd, const int *more)
 	mallopt(M_ARENA_MAX, 1);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
+#ifndef NCP_SANITIZED
+	r = files_limit(role, dirfd);
+	if (r < 0)
+		return r;
+#endif
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (!ctx)
 		return -ENOMEM;
@@ -397,7 +450,7 @@ int privs_confine(enum privs_role role, int registry_fd, const int *more)
 		r = allow(ctx, calls_sanitizer);
 #endif
 	if (r == 0)
-		r = allow_some(ctx, role, registry_fd);
+		r = allow_some(ctx, role, dirfd);
 	if (r == 0)
 		r = allow(ctx, calls_libc);
 	if (r == 0)

@@ -11,7 +11,7 @@
  * thread and before it sees anything from outside:
  *
  *	privs_drop()     another user, no groups but one, no capabilities but those named
- *	privs_confine()  no new ones by execve, not traceable, a seccomp filter
+ *	privs_confine()  no new ones by execve, not traceable, few files, a seccomp filter
  *
  * Neither can be undone.
  */
@@ -76,19 +76,22 @@ enum privs_role {
 };
 
 /*
- * privs_confine - no_new_privs, not dumpable, and a seccomp allow-list: anything else ends the
- * process (SIGSYS).
+ * privs_confine - no_new_privs, not dumpable, Landlock where the kernel has it, and a seccomp
+ * allow-list: anything else ends the process (SIGSYS).
  *
- *   role         the common list
- *   registry_fd  with PRIVS_CAPTURE: the only directory in which something can be opened, for
- *                reading; -1: none
- *   more         further system call numbers, ended by -1; NULL: none
+ *   role   the common list
+ *   dirfd  with PRIVS_CAPTURE, the registry: the only directory in which something can be opened,
+ *          for reading.  With the others, the directory of the busses: the only one in which
+ *          something can be removed.  -1: none
+ *   more   further system call numbers, ended by -1; NULL: none.  Of ioctl() only questions about a
+ *          network device, and what usbmon is asked
  *
- * Threads made later inherit it.  With -DNCP_SANITIZED the list is wider: the sanitizers' runtimes
- * open files, map code and trace at exit.
+ * Without Landlock an absolute path leads out of dirfd, as far as the user's own rights go.
+ * Threads made later inherit it.  With -DNCP_SANITIZED there is no Landlock and the list is wider:
+ * the sanitizers' runtimes open files, map code and trace at exit.
  * Returns 0, -errno.
  */
-int privs_confine(enum privs_role role, int registry_fd, const int *more)
+int privs_confine(enum privs_role role, int dirfd, const int *more)
 	__attribute__((warn_unused_result));
 
 #endif

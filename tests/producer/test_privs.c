@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/landlock.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 static char why[PRIVS_WHY_CAP];
 static struct privs_who who;
 static int dir_fd, file_fd; /* a registry with a file in it */
+static char outside[256];   /* a file elsewhere */
 
 /* --- who ------------------------------------------------------------------------------------ */
 
@@ -82,6 +84,28 @@ static void do_read_registry(void)
 		_exit(9);
 }
 static void do_nothing(void) {}
+
+/* Refused by an error, not by a signal: seccomp sees no path. */
+static void do_read_outside(void)
+{
+	if (openat(dir_fd, "/etc/passwd", O_RDONLY | O_CLOEXEC) != -1 || errno != EACCES)
+		_exit(9);
+}
+static void do_read_above(void)
+{
+	if (openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC) != -1 || errno != EACCES)
+		_exit(9);
+}
+static void do_unlink_outside(void)
+{
+	if (unlinkat(AT_FDCWD, outside, 0) != -1 || errno != EACCES)
+		_exit(9);
+}
+static void do_unlink_inside(void)
+{
+	if (unlinkat(dir_fd, "y", 0) != 0)
+		_exit(9);
+}
 
 /* By role: does the call end the process?  wide: the sanitizers' runtimes need it. */
 static const struct {
@@ -167,6 +191,29 @@ static void test_calls(enum privs_role role)
 	}
 }
 
+/* With Landlock, paths: the capturing process reads in its registry, the helper removes in its
+ * directory, and nowhere else. */
+static bool landlocked(void)
+{
+#ifdef NCP_SANITIZED
+	return false;
+#else
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+#endif
+}
+
+static void test_paths(void)
+{
+	is_i64(0, confined(PRIVS_CAPTURE, do_read_outside),
+	       "capturing: an absolute path does not lead out of the registry");
+	is_i64(0, confined(PRIVS_CAPTURE, do_read_above), "capturing: nor does ..");
+	is_i64(0, confined(PRIVS_HELPER, do_unlink_outside),
+	       "helper: removes nothing outside its directory");
+	is_i64(0, access(outside, F_OK), "it is still there");
+	is_i64(0, confined(PRIVS_HELPER, do_unlink_inside), "helper: removes in it");
+	is_i64(-1, faccessat(dir_fd, "y", F_OK, 0), "that is gone");
+}
+
 /* --- what is left --------------------------------------------------------------------------- */
 
 static char *look(void)
@@ -234,7 +281,7 @@ int main(void)
 
 	if (geteuid() != 0)
 		skip_all("giving up rights needs some: run as root");
-	plan(14 + 2 + 2 * n_judged() + 1);
+	plan(14 + 2 + 2 * n_judged() + (landlocked() ? 6 : 0) + 1);
 	int before = tap_open_fds();
 
 	test_find();
@@ -247,9 +294,20 @@ int main(void)
 	*strrchr(path, '/') = '\0';
 	if (chmod(path, 0755) < 0 || (dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		bail("%s", path);
+	snprintf(outside, sizeof(outside), "%s/z", tap_tempdir(NULL));
+	int z = open(outside, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	int y = openat(dir_fd, "y", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	if (z < 0 || y < 0)
+		bail("%s", outside);
+	close(z);
+	close(y);
 	test_status();
 	test_calls(PRIVS_CAPTURE);
 	test_calls(PRIVS_HELPER);
+	if (landlocked())
+		test_paths();
+	else
+		diag("no Landlock here");
 	close(dir_fd);
 	close(file_fd);
 	is_i64(before, tap_open_fds(), "nothing is left open");

@@ -49,6 +49,7 @@ nftables       has_cmds nft
 dbus           has_cmds dbus-daemon dbus-send
 procps         has_cmds ps
 util-linux     has_cmds setpriv unshare nsenter
+libcap2-bin    has_cmds setcap
 mandoc         has_cmds mandoc
 tmux           has_cmds tmux
 zsh            has_cmds zsh

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# test_producer_filecaps.sh - an ordinary user captures by file capabilities: what is kept and what is not.
+. tests/tap/tap.sh
+need_root "file capabilities are root's to give"
+need_net
+plan 9
+
+user=65012
+dir=$(mktemp -d "/dev/shm/ncp-caps.XXXXXX") || bail "no directory in /dev/shm"
+chown "$user:$user" "$dir"
+trap 'rm -rf "$dir"; tap_on_exit' EXIT
+as_user=(setpriv --reuid="$user" --regid="$user" --clear-groups)
+# A program with file capabilities heeds no NCP_DIR.
+producer=("${as_user[@]}" "$TAP_DIR/ncp-producer" --dir "$dir" -b own -m 8M)
+
+grants()
+{
+	netns_make a
+	netns_make b
+	veth_pair a eth0 b eth0
+	cp "$NCP_BIN/ncp-producer" "$TAP_DIR"
+	chmod 755 "$TAP_DIR/ncp-producer"
+}
+
+# Before the grant.
+is_refused()
+{
+	spawn_in a p "${producer[@]}" eth0
+	reap p 10
+	[ "$status" = 1 ]
+	grep "^ncp-producer: interface eth0: no permission to capture: .*CAP_NET_RAW" "$TAP_DIR/p.err"
+}
+
+own() { "${as_user[@]}" ncp-stats --dir "$dir" -i own --once --json; }
+value() { own | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"; }
+
+captures()
+{
+	setcap cap_net_raw,cap_ipc_lock=ep "$TAP_DIR/ncp-producer"
+	spawn_in a p "${producer[@]}" eth0 udp port 9
+	wait_for '[ "$(value state)" = live ]' 10
+	p=${pid[p]}
+	helper=$(pgrep -P "$p")
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	in_netns b frame_send eth0 100 10000 100
+	wait_for '[ "$(value published)" = 100 ]' 10
+}
+
+# field PID NAME
+field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status" | tr -s '[:blank:]' ' ' | sed 's/ $//'; }
+
+capturing_has_nothing()
+{
+	local set
+
+	for set in CapInh CapPrm CapEff CapAmb; do
+		[ "$(field "$p" "$set")" = 0000000000000000 ]
+	done
+	[ "$(field "$p" NoNewPrivs) $(field "$p" Seccomp)" = "1 2" ]
+	[ "$(field "$p" Uid)" = "$user $user $user $user" ] # it may not become another
+	[ "$(stat -c %u "/proc/$p/mem")" = 0 ] # its user's other processes cannot look into it
+}
+
+helper_has_one()
+{
+	[ "$(field "$helper" CapEff) $(field "$helper" CapPrm)" = "0000000000002000 0000000000002000" ]
+	[ "$(field "$helper" NoNewPrivs) $(field "$helper" Seccomp)" = "1 2" ]
+	[ "$(stat -c %u "/proc/$helper/mem")" = 0 ]
+}
+
+names_are_the_users()
+{
+	[ "$(stat -c '%a %u' "$dir/ncp.own")" = "600 $user" ]
+}
+
+# By the helper's capability.
+outlives_its_interface()
+{
+	ip -n "$(netns_name a)" link del eth0
+	wait_for '[ "$(value state)" = paused ]' 5
+	veth_pair a eth0 b eth0
+	wait_for '[ "$(value state)" = live ]' 5
+	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	in_netns b frame_send eth0 100 10000 100 100
+	wait_for '[ "$(value published)" = 200 ]' 10
+}
+
+ends()
+{
+	stop p INT 5
+	[ "$status" = 0 ]
+}
+
+run_step "makes a pair of interfaces, and a copy of the program" grants
+run_step "without a capability it is refused, in one line" is_refused
+run_step "with CAP_NET_RAW and CAP_IPC_LOCK of its file it captures" captures
+run_step "the capturing process has no capability, and its user" capturing_has_nothing
+run_step "the helper has CAP_NET_RAW alone" helper_has_one
+run_step "the bus is the user's" names_are_the_users
+run_step "the interface made again: the helper opens it" outlives_its_interface
+run_step "it ends in order" ends
+is "" "$(ls "$dir")" "nothing is left"

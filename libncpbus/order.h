@@ -158,6 +158,20 @@ static inline ncpi_words ncpi_load_words(const uint32_t *p)
 #endif
 }
 
+/* ncpi_store_pair - two neighbouring words, as two ncpi_store(): a reader can see one without the
+ * other. */
+static inline void ncpi_store_pair(uint32_t *p, uint32_t first, uint32_t second)
+{
+#ifndef NCPI_TSAN
+	const uint32_t pair[2] = { first, second };
+
+	memcpy(p, pair, sizeof(pair));
+#else
+	ncpi_store(p, first);
+	ncpi_store(p + 1, second);
+#endif
+}
+
 /*
  * ncpi_race_begin, ncpi_race_end - around code that reads a frame's bytes where they stand.
  *

@@ -258,21 +258,17 @@ static inline uint32_t usual_write(uint8_t *out, const struct ncpi_frame *f)
 	uint32_t caplen = f->caplen, padded = NCPI_PAD4(caplen), total = padded + 44;
 	uint32_t *w = (uint32_t *)(void *)out, *o = w + 7 + padded / 4;
 
-	ncpi_store(&w[0], NCPI_EPB);
-	ncpi_store(&w[1], total);
-	ncpi_store(&w[2], f->interface);
-	ncpi_store(&w[3], (uint32_t)(f->ts_ns >> 32));
-	ncpi_store(&w[4], (uint32_t)f->ts_ns);
-	ncpi_store(&w[5], caplen);
+	/* By two: the stores are what it costs. */
+	ncpi_store_pair(&w[0], NCPI_EPB, total);
+	ncpi_store_pair(&w[2], f->interface, (uint32_t)(f->ts_ns >> 32));
+	ncpi_store_pair(&w[4], (uint32_t)f->ts_ns, caplen);
 	ncpi_store(&w[6], f->len);
 	NCPI_TESTPOINT("publish:block");
 	if (padded != caplen) /* zero the padding first: the data then covers what is not */
 		ncpi_store(&o[-1], 0);
 	ncpi_copy_in_short(w + 7, f->data, caplen);
-	ncpi_store(&o[0], NCPI_OPTION(NCPI_EPB_FLAGS, 4));
-	ncpi_store(&o[1], f->flags);
-	ncpi_store(&o[2], NCPI_OPTION(NCPI_OPT_END, 0));
-	ncpi_store(&o[3], total);
+	ncpi_store_pair(&o[0], NCPI_OPTION(NCPI_EPB_FLAGS, 4), f->flags);
+	ncpi_store_pair(&o[2], NCPI_OPTION(NCPI_OPT_END, 0), total);
 	return total;
 }
 

@@ -291,11 +291,16 @@ check-web:
 	+@$(build) all
 	@PATH="$(NCP_BIN):$$PATH" $(prove) $(if $(V),-v) --exec '' tests/web/check.sh
 
-# A report beside the peers, on stdout: keep the machine quiet.  RUNS=9: more runs than 5.
+# A report beside the peers, REPORT=FILE.md with plots in FILE/: keep the machine quiet.  RUNS=9: more runs
+# than 5.  SECTIONS='disk scale': only those again.  Without a peer it is skipped.
+bench: RUNS ?= 5
+bench: REPORT ?= $(B)/bench/report.md
 bench:
 	@$(deps)
+	@$(deps) bench || echo 'make: measuring without them' >&2
 	+@$(build) all $(tools) $(benches)
-	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" tests/bench/run $(RUNS)
+	@PATH="$(NCP_BIN):$(NCP_BUILD)/tests/tools:$$PATH:/usr/sbin:/sbin" REPORT='$(REPORT)' \
+		tests/bench/run $(RUNS) $(SECTIONS)
 
 DEBVERSION ?= $(VERSION)
 deb:

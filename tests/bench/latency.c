@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* latency.c - how long after its time stamp a frame is in a client's hands. */
+#include <linux/futex.h>
 #include <pcap/pcap.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/stamp.h"
 
 /*
- * latency ncp|ncp-spin BUS COUNT, latency pcap INTERFACE COUNT: COUNT frames, or until SIGINT.
+ * latency ncp|ncp-spin BUS COUNT, latency pcap|pcap-spin INTERFACE COUNT: COUNT frames, or until SIGINT.
+ * latency futex - COUNT: from before a FUTEX_WAKE to the return of another thread's FUTEX_WAIT.
  *
- * Prints the 50th, 99th and 99.9th percentile in us, the CPU time a frame in us, and how many frames
- * there were.  The stamp is the kernel's, taken on arrival; ncp-spin polls instead of waiting; pcap is
- * libpcap in immediate mode.
+ * Prints the 50th, 99th and 99.9th percentile in us, and how many there were.  A frame's stamp is the
+ * kernel's, taken on arrival.  -spin polls instead of waiting; pcap is libpcap in immediate mode.
  */
 #define COUNT_MAX 10000000u
 
@@ -71,7 +76,7 @@ static int by_ncp(const char *bus, size_t count, bool spin)
 	return 0;
 }
 
-static int by_pcap(const char *interface, size_t count)
+static int by_pcap(const char *interface, size_t count, bool spin)
 {
 	char error[PCAP_ERRBUF_SIZE];
 	pcap_t *p = pcap = pcap_create(interface, error);
@@ -79,8 +84,9 @@ static int by_pcap(const char *interface, size_t count)
 	const u_char *data;
 
 	if (!p || pcap_set_immediate_mode(p, 1) || pcap_set_promisc(p, 1) ||
-	    pcap_set_snaplen(p, 262144) || pcap_set_timeout(p, 100) ||
-	    pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO) || pcap_activate(p) < 0) {
+	    pcap_set_snaplen(p, 262144) || pcap_set_buffer_size(p, 64 << 20) ||
+	    pcap_set_timeout(p, 100) || pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO) ||
+	    pcap_activate(p) < 0 || pcap_setnonblock(p, spin, error) < 0) {
 		fprintf(stderr, "latency: %s: %s\n", interface, p ? pcap_geterr(p) : error);
 		return 1;
 	}
@@ -93,29 +99,77 @@ static int by_pcap(const char *interface, size_t count)
 	return 0;
 }
 
+/* A thread that sleeps in FUTEX_WAIT, and another that wakes it each millisecond. */
+static struct {
+	uint32_t word;
+	uint64_t woken_ns; /* when the wake began; the word's change publishes it */
+} bell;
+
+static void *ring_bell(void *arg)
+{
+	const size_t count = *(const size_t *)arg;
+
+	for (size_t i = 0; i < count; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		bell.woken_ns = ncpi_now_realtime();
+		__atomic_add_fetch(&bell.word, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &bell.word, FUTEX_WAKE, 1, NULL, NULL, 0);
+	}
+	return NULL;
+}
+
+static int by_futex(size_t count)
+{
+	pthread_t ringer;
+	uint32_t seen = 0;
+
+	if (pthread_create(&ringer, NULL, ring_bell, &count))
+		return 1;
+	while (seen < count) {
+		syscall(SYS_futex, &bell.word, FUTEX_WAIT, seen, NULL, NULL, 0);
+		uint32_t now = __atomic_load_n(&bell.word, __ATOMIC_ACQUIRE);
+
+		if (now != seen)
+			take(bell.woken_ns);
+		seen = now;
+	}
+	pthread_join(ringer, NULL);
+	return 0;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: latency ncp|ncp-spin|pcap|pcap-spin BUS|INTERFACE COUNT\n"
+			"       latency futex - COUNT\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	size_t count = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+	int r;
 
-	if (count < 1 || count > COUNT_MAX) {
-		fprintf(stderr, "usage: latency ncp|ncp-spin|pcap BUS|INTERFACE COUNT\n");
-		return 2;
-	}
+	if (count < 1 || count > COUNT_MAX)
+		return usage();
 	late = calloc(count, sizeof(*late));
 	if (!late)
 		return 1;
 	sigaction(SIGINT, &(struct sigaction){ .sa_handler = on_signal }, NULL);
-	uint64_t cpu = ncpi_now(CLOCK_PROCESS_CPUTIME_ID);
-	int r = strcmp(argv[1], "pcap") ? by_ncp(argv[2], count, !strcmp(argv[1], "ncp-spin"))
-					: by_pcap(argv[2], count);
-	cpu = ncpi_now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	bool spin = strstr(argv[1], "-spin");
+	if (strncmp(argv[1], "ncp", 3) == 0)
+		r = by_ncp(argv[2], count, spin);
+	else if (strncmp(argv[1], "pcap", 4) == 0)
+		r = by_pcap(argv[2], count, spin);
+	else if (strcmp(argv[1], "futex") == 0)
+		r = by_futex(count);
+	else
+		return usage();
 	if (r || !n_late)
 		return 1;
 	qsort(late, n_late, sizeof(*late), ascending);
-	printf("%.1f %.1f %.1f %.2f %zu\n", (double)late[n_late / 2] / 1e3,
+	printf("%.1f %.1f %.1f %zu\n", (double)late[n_late / 2] / 1e3,
 	       (double)late[n_late - 1 - n_late / 100] / 1e3,
-	       (double)late[n_late - 1 - n_late / 1000] / 1e3, (double)cpu / 1e3 / (double)n_late,
-	       n_late);
+	       (double)late[n_late - 1 - n_late / 1000] / 1e3, n_late);
 	free(late);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* raw_send.c - small UDP datagrams over a raw socket to 127.0.0.1, as fast as they go. */
 #include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdint.h>
@@ -10,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* raw_send COUNT PORT: COUNT datagrams of 8 bytes, which number them, to a port. */
+/* raw_send COUNT SOURCE_PORT: COUNT datagrams of 8 bytes, their number, big-endian, to port 9. */
 int main(int argc, char **argv)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
@@ -18,21 +19,21 @@ int main(int argc, char **argv)
 	struct {
 		struct udphdr udp;
 		uint64_t number;
-	} datagram = { .udp.uh_sport = htons(4000), .udp.uh_ulen = htons(sizeof(datagram)) };
+	} datagram = { .udp.uh_dport = htons(9), .udp.uh_ulen = htons(sizeof(datagram)) };
 
 	if (argc != 3) {
-		fprintf(stderr, "usage: raw_send COUNT PORT\n");
+		fprintf(stderr, "usage: raw_send COUNT SOURCE_PORT\n");
 		return 2;
 	}
 	uint64_t count = strtoull(argv[1], NULL, 10);
-	datagram.udp.uh_dport = htons((uint16_t)atoi(argv[2]));
+	datagram.udp.uh_sport = htons((uint16_t)atoi(argv[2]));
 	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_UDP);
 	if (fd < 0) {
 		perror("raw_send: socket");
 		return 1;
 	}
 	for (uint64_t i = 0; i < count;) {
-		datagram.number = i;
+		datagram.number = htobe64(i);
 		if (sendto(fd, &datagram, sizeof(datagram), 0, (struct sockaddr *)&to,
 			   sizeof(to)) == (ssize_t)sizeof(datagram))
 			i++;

@@ -1,57 +1,77 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# scale.sh - the producer's CPU time a frame by number of clients and workers, attaching by ring size.
+# scale.sh - the capture threads' CPU time a frame by clients, workers, rate and ring size; attaching.
 #
-# tests/bench/scale.sh [RUNS]: a synth source of 64-byte frames at 200000/s, so that all have time for
-# every frame; clients are ncp-dump -w /dev/null.  Then the attach to busses of 8 MiB and more.
-. tests/bench/lib.sh
+# tests/bench/scale.sh [RUNS].  Bar 8.  Clients and workers: a synth source of 64-byte frames at 200000/s,
+# so that all have time for every frame; busy clients are tests/bench/count, sleeping ones are stopped.
+# Ring sizes: a veth's frames of 1500 bytes.
 runs=${1:-5}
+. tests/bench/lib.sh
 bus=$(bus_name bench)
+flood_setup
+COUNT=300000
 
-# steady CLIENTS: 600000 frames to that many.
-steady()
+# capture_cpu_ns: CPU time of the producer's capture threads so far.
+capture_cpu_ns()
 {
-	local n=$1 i
+	local task
 
-	spawn producer ncp-producer synth:count=600000,pps=200000,size=64 -b "$bus" -m 64M \
-		--wait-clients "$n" --keep
-	for ((i = 0; i < n; i++)); do
-		spawn "client$i" ncp-dump -i "$bus" --wait -w /dev/null --sync none --json
-	done
-	local cpu_last=0 now
-	while now=$(cpu_ns producer 2>/dev/null) && [ -n "$now" ] && [ "$now" != 0 ]; do
-		cpu_last=$now
-		sleep 0.02
-	done
-	reap producer 20
-	for ((i = 0; i < n; i++)); do
-		reap "client$i" 20
-		grep -q '"lost":0,' "$TAP_DIR/client$i.err" || note "losers.$n" 1
-	done
-	note "cpu.$n" "$(calc "$cpu_last / 600000")"
-	ncp-producer --remove "$bus" 2>/dev/null || :
+	for task in "/proc/${pid[producer]}/task/"*; do
+		[[ $(cat "$task/comm") != ncp-worker* ]] || cat "$task/schedstat"
+	done | awk '{ sum += $1 } END { printf "%.0f\n", sum }'
 }
 
-for ((run = 0; run < runs; run++)); do
-	for n in 1 4 16 64; do steady "$n"; done
-	for size in 8M 64M 512M 2G; do
-		ncp-producer synth:count=100000,size=64 -b "$bus" -m "$size" --keep 2>/dev/null ||
-			{ echo "skipped: a ring of $size" >&2; continue; }
-		read -r us kib < <("$NCP_BUILD/tests/bench/attach" "$bus")
-		note "us.$size" "$us"
-		note "kib.$size" "$kib"
-		ncp-producer --remove "$bus"
+# synth METRIC X CLIENTS STOPPED PPS [PRODUCER-OPTION...]: notes the CPU time a frame.
+synth()
+{
+	local metric=$1 x=$2 n=$3 stopped=$4 pps=$5 i now last=0
+
+	shift 5
+	spawn producer ncp-producer "synth:count=$COUNT,pps=$pps,size=64" -b "$bus" -m 64M \
+		--wait-clients "$n" --keep "$@"
+	wait_for "ncp-stats -i $bus --once --json" 10
+	for ((i = 0; i < n; i++)); do
+		spawn "client$i" ncp-dump -i "$bus" -w /dev/null --sync none --json
 	done
-done
-echo "| clients | the producer's CPU ns a frame | of one client | clients that lost frames |"
-echo "|---|---|---|---|"
-for n in 1 4 16 64; do
-	echo "| $n | $(figure "cpu.$n") | $(calc "$(median "cpu.$n") / $(median cpu.1)") |" \
-		"$(cat "$TAP_DIR/figure.losers.$n" 2>/dev/null | wc -l) |"
-done
-echo
-echo "| ring | attach, us | a client's private memory, KiB |"
-echo "|---|---|---|"
-for size in 8M 64M 512M 2G; do
-	echo "| $size | $(figure "us.$size") | $(figure "kib.$size") |"
+	if [ "$stopped" -gt 0 ]; then
+		wait_for "[ \$(bus_counter published) -gt 0 ]" 20 # all are there
+		for ((i = 0; i < stopped; i++)); do kill -STOP "${pid[client$i]}"; done
+	fi
+	# Of a process just ended nobody can tell the time.
+	while tap_runs "${pid[producer]}"; do
+		now=$(capture_cpu_ns 2>/dev/null)
+		[ "${now:-0}" = 0 ] || last=$now
+		sleep 0.02
+	done
+	reap producer 30
+	for ((i = 0; i < stopped; i++)); do kill -CONT "${pid[client$i]}"; done
+	for ((i = 0; i < n; i++)); do reap "client$i" 20; done
+	note "$metric" ncp "$x" "$(calc "$last / $COUNT")"
+	note "$metric.lost" ncp "$x" "$(cat "$TAP_DIR"/client*.err | grep -c '"lost":[1-9]')"
+	ncp-producer --remove "$bus" 2>/dev/null || :
+	rm -f "$TAP_DIR"/client*.err
+}
+
+half=$(($(stat -f -c '%S * %b' /dev/shm) / 2))
+power=8388608
+while [ $((power * 2)) -le "$half" ]; do power=$((power * 2)); done
+half=$((power >> 20))M
+[ "$half" != 8192M ] || half=8G
+for ((run = 1; run <= runs; run++)); do
+	for n in 1 4 16 64; do synth clients "$n" "$n" 0 200000; done
+	synth sleeping 64 64 63 200000
+	for n in 1 2 4 8; do synth workers "$n" 1 0 200000 --workers "$n"; done
+	for pps in 10000 50000 400000; do COUNT=$pps synth rate "$pps" 1 0 "$pps"; done
+	for size in 8M 64M 512M "$half"; do
+		RING=$size
+		capture_start ncp 1
+		before=$(capture_cpu_ns)
+		flood 300000 200000 1500
+		wait_for "[ \$(bus_counter published) -ge $arrived ]" 5 || :
+		note ring ncp "$size" "$(calc "($(capture_cpu_ns) - $before) / $arrived")"
+		read -r us kib < <("$bench_tool/attach" "$bus")
+		capture_stop ncp 1
+		note attach ncp "$size" "$(calc "$us / 1e3")"
+		note memory ncp "$size" "$kib"
+	done
 done

@@ -4,11 +4,11 @@
 #
 # tests/bench/stats.sh [RUNS [FRAMES]]: an unpaced synth source of FRAMES, by turns alone, with
 # ncp-stats that prints JSON, that is a server which a browser listens to, and that has a terminal of
-# 200 columns and 60 rows.  The producer is on processor 0, the rest on processor 1.  Prints the
+# 200 columns and 60 rows.  The producer is on processor 0, the rest on processor 1.  Notes the
 # producer's frames a second over the whole of a run, the ratio to the run alone before it, and
 # ncp-stats' CPU time as a share of the run.
-. tests/bench/lib.sh
 runs=${1:-5} frames=${2:-60000000}
+. tests/bench/lib.sh
 bus=$(bus_name bench)
 export bus
 has tmux || exit 0
@@ -63,22 +63,13 @@ one()
 	reap client 10
 }
 
-kinds=(json listen terminal)
-for ((run = 0; run < runs; run++)); do
-	for kind in "${kinds[@]}"; do
+for ((run = 1; run <= runs; run++)); do
+	for kind in json listen terminal; do
 		one alone
 		alone=$rate
-		note rate.alone "$rate"
 		one "$kind"
-		note "rate.$kind" "$rate"
-		note "ratio.$kind" "$(calc "$rate / $alone")"
-		note "share.$kind" "$share"
+		note rate "$kind" 200 "$rate"
+		note ratio "$kind" 200 "$(calc "$rate / $alone")"
+		note share "$kind" 200 "$share"
 	done
-done
-
-echo "| ncp-stats | producer, frames/s | of it alone | ncp-stats' share of a processor, % |"
-echo "|---|---|---|---|"
-echo "| none | $(figure rate.alone) | 1 | - |"
-for kind in "${kinds[@]}"; do
-	echo "| $kind | $(figure "rate.$kind") | $(figure "ratio.$kind") | $(figure "share.$kind") |"
 done

@@ -73,6 +73,12 @@ esac
 clang          has_cmds clang
 libclang-rt-dev has_fuzzer
 '
+# deps.sh bench: what benchmarks compare with, and plots.
+[ "${1:-}" != bench ] || needs+='
+fio            has_cmds fio
+netsniff-ng    has_cmds netsniff-ng
+gnuplot-nox    has_cmds gnuplot
+'
 [ "${1:-}" != check-deb ] || needs+='
 debootstrap    has_cmds debootstrap
 '

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # scale.sh - the capture threads' CPU time a frame by clients, workers, rate and ring size; attaching.
 #
-# tests/bench/scale.sh [RUNS].  Bar 8.  Clients and workers: a synth source of 64-byte frames at 200000/s,
-# so that all have time for every frame; busy clients are tests/bench/count, sleeping ones are stopped.
-# Ring sizes: a veth's frames of 1500 bytes.
+# tests/bench/scale.sh [RUNS].  Bar 8.  Clients and rates: a synth source of 64-byte frames, at 200000/s
+# unless said, so that all have time for every frame; clients are ncp-dump -w /dev/null.  Workers and ring
+# sizes: a veth's frames at 200000/s, of 64 and of 1500 bytes.
 runs=${1:-5}
 . tests/bench/lib.sh
 bus=$(bus_name bench)
@@ -52,6 +52,18 @@ synth()
 	rm -f "$TAP_DIR"/client*.err
 }
 
+# wire METRIC X SIZE: 300000 frames of a veth to one client, which goes on; notes the CPU time a frame.
+wire()
+{
+	local before
+
+	capture_start ncp 1
+	before=$(capture_cpu_ns)
+	flood 300000 200000 "$3"
+	wait_for "[ \$(bus_counter published) -ge $arrived ]" 5 || :
+	note "$1" ncp "$2" "$(calc "($(capture_cpu_ns) - $before) / $arrived")"
+}
+
 half=$(($(stat -f -c '%S * %b' /dev/shm) / 2))
 power=8388608
 while [ $((power * 2)) -le "$half" ]; do power=$((power * 2)); done
@@ -60,15 +72,16 @@ half=$((power >> 20))M
 for ((run = 1; run <= runs; run++)); do
 	for n in 1 4 16 64; do synth clients "$n" "$n" 0 200000; done
 	synth sleeping 64 64 63 200000
-	for n in 1 2 4 8; do synth workers "$n" 1 0 200000 --workers "$n"; done
+	for n in 1 2 4 8; do
+		PRODUCER_OPTIONS=()
+		[ "$n" = 1 ] || PRODUCER_OPTIONS=(--workers "$n" --fanout lb)
+		wire workers "$n" 64
+		capture_stop ncp 1
+	done
+	PRODUCER_OPTIONS=()
 	for pps in 10000 50000 400000; do COUNT=$pps synth rate "$pps" 1 0 "$pps"; done
 	for size in 8M 64M 512M "$half"; do
-		RING=$size
-		capture_start ncp 1
-		before=$(capture_cpu_ns)
-		flood 300000 200000 1500
-		wait_for "[ \$(bus_counter published) -ge $arrived ]" 5 || :
-		note ring ncp "$size" "$(calc "($(capture_cpu_ns) - $before) / $arrived")"
+		RING=$size wire ring "$size" 1500
 		read -r us kib < <("$bench_tool/attach" "$bus")
 		capture_stop ncp 1
 		note attach ncp "$size" "$(calc "$us / 1e3")"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_listen.sh - ncp-stats as a server: numbers that are true, a death and a return, bad requests.
 . tests/tap/tap.sh
-plan 12
+plan 19
 
 bus=$(bus_name listen)
 serve()
@@ -56,6 +56,10 @@ run_step "a server is there" serve
 like '^# TYPE ncp_frames_published_total counter' "$(get /metrics | sed -n 2p)" "metrics as text"
 is "# EOF" "$(get /metrics "Accept: application/openmetrics-text" | tail -n 1)" \
 	"and as OpenMetrics for who asks"
+like '^[1-9][0-9]* families$' "$(get /metrics "Accept: application/openmetrics-text; version=1.0.0" |
+	tests/clients/ncp-stats/openmetrics.py 2>&1)" "which a strict reader takes"
+like 'application/openmetrics-text; version=1.0.0' "$(http /metrics \
+	"Accept: application/openmetrics-text; version=1.0.0" | grep -i '^content-type')" "under its name"
 is True "$(events "all(a['published'] < b['published'] for a, b in zip(l, l[1:]))" 5)" \
 	"events come as looks are taken, and the bus moves"
 is "True True True" "$(events "' '.join(map(str, [
@@ -67,6 +71,19 @@ is 8 "$(events "len({f['flow'] for o in l for f in o['traffic']['flows']})" 5)" 
 	"and of as many flows"
 is "403 Forbidden" "$(http / "Host: evil.example" | sed -n 1p)" "a foreign name is refused"
 is "405 Method Not Allowed" "$(http /metrics "X-Method: DELETE" | sed -n 1p)" "it only tells"
+# Each request on one line: what a browser may send for an address, what another site may.
+for host in localhost LOCALHOST:80 127.0.0.1 127.0.0.1:1 '[::1]' '[::1]:10469' 192.0.2.7; do
+	echo "$(http /metrics "Host: $host" | sed -n 1p) $host"
+done >"$TAP_DIR/good"
+for host in localhost.evil.example 127.0.0.1.evil.example 'evil.example:10469' '[' '' 'a@127.0.0.1'; do
+	echo "$(http /metrics "Host: $host" | sed -n 1p) $host"
+done >"$TAP_DIR/bad"
+is 7 "$(grep -c '^200 OK' "$TAP_DIR/good")" "asked by an address or localhost, in any case, it answers"
+is 6 "$(grep -c '^40[03] ' "$TAP_DIR/bad")" "and by nothing that only begins like one"
+is "200 OK" "$(http /metrics "X-Method: HEAD" | sed -n 1p)" "HEAD"
+is "" "$(get /metrics "X-Method: HEAD")" "has no body"
+like '^4' "$(http /metrics "X-Long: $(printf '%*s' 30000 '' | tr ' ' x)" | sed -n 1p)" \
+	"a request of 30000 bytes is refused"
 is "404 Not Found" "$(http /../../etc/passwd | sed -n 1p)" "there is nothing else"
 like "default-src 'none'" "$(http / | grep Content-Security-Policy)" "the page may load nothing foreign"
 

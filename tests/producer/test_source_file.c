@@ -314,6 +314,26 @@ static void description(uint16_t linktype, uint8_t tsresol)
 	put32(32);
 }
 
+/* The same with an if_tsoffset, in seconds. */
+static void description_shifted(uint8_t tsresol, int64_t offset)
+{
+	put32(1);
+	put32(44);
+	put16(1);
+	put16(0);
+	put32(262144);
+	put16(9);
+	put16(1);
+	bytes[n_bytes++] = tsresol;
+	n_bytes += 3;
+	put16(14);
+	put16(8);
+	put32((uint32_t)offset); /* the lower half first: of this byte order */
+	put32((uint32_t)((uint64_t)offset >> 32));
+	put32(0);
+	put32(44);
+}
+
 static void enhanced(uint32_t interface, uint64_t ts, uint32_t caplen)
 {
 	uint32_t total = 32 + (caplen + 3) / 4 * 4;
@@ -428,6 +448,73 @@ static void refusals(void)
 	ok(source_find("-", &spec) == &source_file && !strcmp(spec, "-") &&
 		   source_find("file:a:b", &spec) == &source_file && !strcmp(spec, "a:b"),
 	   "- and file: are this kind");
+}
+
+/* Times worked out here, not by libpcap: units of a power of two, an offset, a clock that goes back. */
+static void times(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t tsresol;
+		int64_t offset;
+		uint64_t ts, want_ns;
+	} some[] = {
+		{ "2^-10 s", 0x80 | 10, 0, (UINT64_C(1700000000) << 10) + 512,
+		  UINT64_C(1700000000500000000) },
+		{ "2^-32 s", 0x80 | 32, 0, (UINT64_C(1700000000) << 32) + (UINT64_C(1) << 30),
+		  UINT64_C(1700000000250000000) },
+		{ "whole seconds", 0, 0, 1700000000, UINT64_C(1700000000000000000) },
+		{ "ns, an offset", 9, 100, UINT64_C(1700000000000000007),
+		  UINT64_C(1700000100000000007) },
+		{ "ms, an offset below 0", 3, -100, UINT64_C(1700000000123),
+		  UINT64_C(1699999900123000000) },
+		{ "us, all of it in the offset", 6, 1700000000, 5, UINT64_C(1700000000000005000) },
+	};
+	struct source_batch b;
+
+	swapped = false;
+	for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++) {
+		n_bytes = 0;
+		section();
+		description_shifted(some[i].tsresol, some[i].offset);
+		enhanced(0, some[i].ts, 60);
+		write_file("times.pcapng", bytes, n_bytes);
+		struct source *src = begin(path("times.pcapng"), &defaults);
+		ok(source_file.take(src, &b, 0) == SOURCE_FRAMES && b.n == 1 &&
+			   b.frames[0].ts_ns == some[i].want_ns,
+		   "times: %s", some[i].name);
+		source_file.close(src);
+	}
+
+	static const uint64_t back[] = { 5, 3, 9, 1, 7 };
+	bool good = true;
+	n_bytes = 0;
+	section();
+	description(1, 9);
+	for (size_t i = 0; i < 5; i++)
+		enhanced(0, back[i], 60);
+	write_file("times.pcapng", bytes, n_bytes);
+	struct source *src = begin(path("times.pcapng"), &defaults);
+	good = source_file.take(src, &b, 0) == SOURCE_FRAMES && b.n == 5;
+	for (size_t i = 0; good && i < 5; i++)
+		good = b.frames[i].ts_ns == back[i];
+	ok(good, "times that go back stay as they are, in the file's order");
+	source_file.close(src);
+}
+
+static void a_terminal(void)
+{
+	struct source *src;
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+
+	if (master < 0 || grantpt(master) || unlockpt(master))
+		bail("no terminal");
+	char spec[64];
+	snprintf(spec, sizeof(spec), "%s", ptsname(master));
+	ok(source_file.open(&src, spec, &defaults, why) == -EINVAL &&
+		   strstr(why, "is a terminal: pipe a capture into it"),
+	   "a terminal: %s", why);
+	close(master);
 }
 
 static void truncated(void)
@@ -656,11 +743,13 @@ int main(void)
 {
 	int fds = tap_open_fds();
 
-	plan(19 + 1 + 14 + 8 + 2 + 11 + 10 + 1);
+	plan(19 + 1 + 14 + 8 + 8 + 2 + 11 + 10 + 1);
 	dir = tap_tempdir(NULL);
 	link_types();
 	real_captures();
 	formats();
+	times();
+	a_terminal();
 	refusals();
 	truncated();
 	pipes();

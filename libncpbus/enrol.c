@@ -188,7 +188,7 @@ void ncpi_enrol_tell(struct ncp_client *c, bool idle)
 	if (fstat(c->line_fd, &st) == 0 && st.st_nlink == 0) {
 		close(c->line_fd);
 		c->line_fd = -1;
-		if (line_make(c) == 0)
+		if (!(c->flags & NCP_CONFINED) && line_make(c) == 0)
 			ncpi_event(c, NCP_UNLISTED);
 		if (c->grant && ncpi_enrol_reliable(c) < 0)
 			ncpi_event(c, NCP_EVICTED);
@@ -206,7 +206,9 @@ void ncpi_unenrol(struct ncp_client *c, bool child)
 		/* In a child of fork the line, and the lock, are still the parent's. */
 		if (!child) {
 			line_write(c);
-			unlinkat(c->registry_fd, c->line_name, 0);
+			/* Without its lock the line is dead, and the producer's to remove. */
+			if (!(c->flags & NCP_CONFINED))
+				unlinkat(c->registry_fd, c->line_name, 0);
 		}
 		close(c->line_fd);
 		if (!child && c->grant)

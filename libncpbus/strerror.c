@@ -86,6 +86,8 @@ const char *ncp_reason_text(uint32_t reason)
 		return "source failed";
 	case NCP_REASON_WAITING:
 		return "waiting";
+	case NCP_REASON_SOURCE_AWAY:
+		return "its source bus is away";
 	default:
 		return "";
 	}

@@ -35,6 +35,7 @@ struct self {
 	uint64_t dev, ino; /* 0, 0: not yet told */
 	DIR *registry;	   /* a walk under way */
 	struct packet_list packets;
+	struct bus_list busses;
 	struct filter_text filter; /* its words are ours; no file: it cannot be read again */
 	char *text[2]; /* of the present and of the next filter; NULL: none */
 	bool next;     /* there is a next one */
@@ -172,7 +173,38 @@ union passed {
 	struct cmsghdr align;
 };
 
-/* Open a socket on one of the interfaces and pass it on; none of it stays here. */
+/* Answer with a descriptor, of which nothing stays here. */
+static int pass(const struct self *s, struct helper_message *m, int fd)
+{
+	struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
+	union passed passed = { 0 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
+			      .msg_controllen = sizeof(passed.bytes) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	int r = sendmsg(s->fd, &msg, MSG_NOSIGNAL) == (ssize_t)sizeof(*m) ? 0 : -errno;
+	close(fd);
+	return r;
+}
+
+/* Open one of the other busses, whatever bears its name by now. */
+static int bus_pass(const struct self *s, uint32_t index)
+{
+	struct helper_message m = { .kind = HELPER_OPEN, .index = index };
+	char name[NCPI_FILE_CAP];
+
+	if (index >= s->busses.n)
+		return answer(s, HELPER_OPEN, -EINVAL);
+	ncpi_name_file(name, s->busses.name[index], "");
+	int fd = openat(s->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? answer(s, HELPER_OPEN, -errno) : pass(s, &m, fd);
+}
+
+/* Open a socket on one of the interfaces and pass it on. */
 static int socket_pass(struct self *s, uint32_t index)
 {
 	struct packet_socket opened;
@@ -188,19 +220,7 @@ static int socket_pass(struct self *s, uint32_t index)
 				    .n_blocks = opened.n_blocks,
 				    .slot_len = opened.slot_len,
 				    .hwtime = opened.hwtime };
-	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
-	union passed passed = { 0 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = passed.bytes,
-			      .msg_controllen = sizeof(passed.bytes) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &opened.fd, sizeof(int));
-	r = sendmsg(s->fd, &msg, MSG_NOSIGNAL) == (ssize_t)sizeof(m) ? 0 : -errno;
-	close(opened.fd);
-	return r;
+	return pass(s, &m, opened.fd);
 }
 
 /* Answer questions until nobody is left to ask. */
@@ -236,6 +256,10 @@ static void serve(struct self *s)
 				return;
 			break;
 		}
+		case HELPER_OPEN:
+			if (bus_pass(s, m.index) < 0)
+				return;
+			break;
 		case HELPER_SOCKET:
 			if (socket_pass(s, m.index) < 0)
 				return;
@@ -323,6 +347,8 @@ static void child(int fd, const struct helper_options *o)
 	snprintf(s.bus, sizeof(s.bus), "%s", o->bus);
 	if (o->packets)
 		s.packets = *o->packets;
+	if (o->busses)
+		s.busses = *o->busses;
 	/* What ps shows is overwritten below, and with it the words of the command line. */
 	int r = filter_copy(&s, o);
 	prctl(PR_SET_NAME, "ncp-helper", 0, 0, 0);
@@ -475,6 +501,19 @@ int helper_unlink(struct helper *h)
 	struct heard none = { .fd = -1 };
 
 	return ask_and_hear(h, &m, &none);
+}
+
+int helper_open(struct helper *h, uint32_t index)
+{
+	struct helper_message m = { .kind = HELPER_OPEN, .index = index };
+	struct heard heard = { .fd = -1 };
+	int r = ask_and_hear(h, &m, &heard);
+
+	if (r == 0)
+		return heard.fd < 0 ? -EPROTO : heard.fd;
+	if (heard.fd >= 0)
+		close(heard.fd);
+	return r;
 }
 
 int helper_socket(struct helper *h, uint32_t index, struct packet_socket *s)

@@ -24,7 +24,7 @@
  * It believes one thing from the capturing process, told before that dropped its rights: which
  * inode the bus has.  From then on all it can be asked for is what it would do anyway, packet
  * sockets on the interfaces that were named at the start (a member of a fanout group cannot be bound
- * again when its interface comes back), and their filter, compiled: for an interface that comes back
+ * again when its interface comes back), the other busses that were named then, and their filter, compiled: for an interface that comes back
  * as one of another kind, or after the file that the filter is in was read again.
  *
  * Messages are struct helper_message over a SOCK_SEQPACKET pair.  One question at a time, under a
@@ -38,6 +38,8 @@ enum helper_kind {
 	HELPER_UNLINK,	  /* the bus has ended: remove its names.  Answer: result */
 	HELPER_SOCKET,	  /* a socket on interface index.  Answer: result, and with 0 the rest of
 			   * struct packet_socket, with the descriptor by SCM_RIGHTS */
+	HELPER_OPEN,	  /* another bus, index of helper_options.busses.  Answer: result, and with 0
+			   * its descriptor, read-only, by SCM_RIGHTS */
 	HELPER_READ,	  /* read the filter's file again and see whether it can be compiled for
 			   * each interface: the next filter.  Answer: result, the reason behind it */
 	HELPER_COMPILE,	  /* compile for interface index as one of linktype: the next filter if
@@ -70,6 +72,7 @@ struct helper_options {
 	const char *bus; /* its name */
 	const struct privs_who *who;
 	const struct packet_list *packets; /* the interfaces that may be opened again; NULL: none */
+	const struct bus_list *busses;	   /* those that may be opened again; NULL: none */
 	const struct filter_text *filter;  /* what the filter is made of; NULL: nothing */
 	const char *filter_now;		   /* its text as it is; NULL: none */
 	char *argv0; /* the program's arguments as one piece of memory, of argv_len bytes: what ps */
@@ -90,6 +93,14 @@ int helper_bus(struct helper *h, dev_t dev, ino_t ino) __attribute__((warn_unuse
 
 /* helper_reap - have dead clients' lines removed.  Never blocks; a busy helper is not asked. */
 void helper_reap(struct helper *h);
+
+/*
+ * helper_open - have another bus opened for reading, by the name busses->name[index].
+ *
+ * What bears the name is not looked at.  Any thread.  Returns the descriptor, the caller's; -errno of
+ * openat; -EINVAL (no such index); -EPIPE (the helper is gone); -EPROTO.
+ */
+int helper_open(struct helper *h, uint32_t index) __attribute__((warn_unused_result));
 
 /*
  * helper_socket - have a packet socket opened, as packets->want[index] says, and wait for it.

@@ -42,11 +42,12 @@ static int print(FILE *f, const struct ifaddrs *i)
 		       more) < 0 ? -EIO : 0;
 }
 
-int interfaces_print(FILE *f, bool json)
+int interfaces_print(FILE *f, bool json, const char *dir)
 {
 	struct ifaddrs *all;
 	int r = 0;
 
+	(void)dir;
 	if (getifaddrs(&all) < 0)
 		return -errno;
 	for (const struct ifaddrs *i = all; i && r == 0; i = i->ifa_next)

@@ -10,10 +10,11 @@
  * interfaces_print - one line for each interface: its name, then "up" or "down", then "no carrier"
  * or "loopback" where that is so.
  *
+ *   dir   ignored
  *   json  one object a line instead: schema, interface, up, running, loopback
  *
  * In the kernel's order.  Returns 0, -errno.
  */
-int interfaces_print(FILE *f, bool json) __attribute__((warn_unused_result));
+int interfaces_print(FILE *f, bool json, const char *dir) __attribute__((warn_unused_result));
 
 #endif

@@ -100,7 +100,7 @@ static int list_interfaces(const struct producer_options *o)
 	if (r < 0)
 		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	for (size_t i = 0; source_kinds[i] && r == 0; i++)
-		r = source_kinds[i]->list ? source_kinds[i]->list(stdout, o->json) : 0;
+		r = source_kinds[i]->list ? source_kinds[i]->list(stdout, o->json, o->dir) : 0;
 
 	if (r == 0 && fflush(stdout) != 0)
 		r = -errno;
@@ -250,6 +250,13 @@ static int packet_again(void *arg, uint32_t i, struct packet_socket *s)
 	return helper_socket(&p->helper, i, s);
 }
 
+static int bus_again(void *arg, uint32_t i)
+{
+	struct producer *p = arg;
+
+	return helper_open(&p->helper, i);
+}
+
 static int packet_compile(void *arg, uint32_t i, uint32_t linktype, struct compile_program *program,
 			  char *why)
 {
@@ -317,7 +324,10 @@ static int acquire(struct producer *p)
 		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
 	r = sources_wait(p, why);
 	if (r < 0)
-		return message_error_text(r == -EINVAL ? EXIT_USAGE : EXIT_FAILED, why);
+		return message_error_text(r == -EINVAL	      ? EXIT_USAGE
+					  : r == NCP_ENOBUS ? EXIT_NO_BUS
+							    : EXIT_FAILED,
+					  why);
 	remarks(p);
 	hwtime_remarks(&p->sources.packets);
 	r = signals_take(p);
@@ -328,6 +338,7 @@ static int acquire(struct producer *p)
 		.bus = o->bus,
 		.who = &p->who,
 		.packets = &p->sources.packets,
+		.busses = &p->sources.busses,
 		.filter = &o->filter_from,
 		.filter_now = o->src.filter,
 		.argv0 = p->argv0,
@@ -339,6 +350,7 @@ static int acquire(struct producer *p)
 	if (r < 0)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
 	o->src.packet_again = packet_again;
+	o->src.bus_again = bus_again;
 	o->src.packet_compile = packet_compile;
 	o->src.packet_again_arg = p;
 	int status = bus_take(p);

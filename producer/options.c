@@ -327,6 +327,9 @@ static enum options_result settle(struct given *g, const char *bus, char **argv,
 	o->src.batch = (uint32_t)g->batch;
 	o->src.retire_ms = (uint32_t)g->retire_ms;
 	o->src.promiscuous = !g->no_promiscuous;
+	o->src.reliable = o->reliable;
+	o->src.bus = o->bus;
+	o->src.dir = o->dir;
 	return OPTIONS_RUN;
 }
 
@@ -411,7 +414,7 @@ enum options_result producer_options_read(int argc, char **argv, struct producer
 		{ "loop", 0, OPTION_U64, &o->src.loop, "N",
 		  .help = "file: play it N times; 0: without end" },
 		{ "list-interfaces", 'D', OPTION_FLAG, &o->list_interfaces,
-		  .help = "list the interfaces and devices there are, and exit" },
+		  .help = "list the interfaces, devices and busses there are, and exit" },
 		{ .help = "The bus" },
 		{ "bus", 'b', OPTION_STRING, &bus, "NAME",
 		  .help = "its name; default: the interface's, else the kind of source" },

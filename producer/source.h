@@ -17,6 +17,12 @@ struct compile_program;
 struct packet_list;
 struct packet_socket;
 
+/* Other busses that are read from. */
+struct bus_list {
+	char name[NCPI_WORKERS][NCPI_NAME_CAP];
+	uint32_t n;
+};
+
 /* What every source may need to know; options.c fills it, sources.c what is below the line. */
 struct source_options {
 	const char *filter;	/* pcap-filter(7) text, or NULL; compiled per link type */
@@ -35,6 +41,9 @@ struct source_options {
 	uint32_t workers;	/* threads for each source, 1..NCPI_WORKERS */
 	int fanout;		/* of packet_socket.h: how they share an interface's frames */
 	bool wait;		/* what is not there is waited for */
+	bool reliable;		/* clients may be waited for: so should we be, where we are one */
+	const char *bus;	/* what is being made, and */
+	const char *dir;	/* its directory: NULL: $NCP_DIR, else /dev/shm */
 
 	/* What packet sockets are opened with: those of a source that wants any are added to it. */
 	struct packet_list *packets;
@@ -42,6 +51,10 @@ struct source_options {
 	 * As packet_socket_open(); -EPIPE: nobody is there to do it.  Set before start. */
 	int (*packet_again)(void *arg, uint32_t i, struct packet_socket *s);
 	void *packet_again_arg;
+	/* The busses that a source reads from are added to these. */
+	struct bus_list *busses;
+	/* Have busses->name[i] opened again; any thread.  As helper_open().  Set before start. */
+	int (*bus_again)(void *packet_again_arg, uint32_t i);
 	/* Have the filter compiled for packets->want[i] as a device of a link type: the one that was
 	 * read last.  As helper_filter_compile().  Set before start. */
 	int (*packet_compile)(void *arg, uint32_t i, uint32_t linktype, struct compile_program *p,
@@ -95,7 +108,8 @@ struct source_ops {
 	 *   spec  what followed "kind:"
 	 *   why   SOURCE_WHY_CAP bytes: on error, "what: why: what to do" without the program's name
 	 *
-	 * Returns 0, or -errno (-EINVAL: the user's mistake, exit 2; others exit 1).  -EAGAIN, with
+	 * Returns 0, or -errno (-EINVAL: the user's mistake, exit 2; NCP_ENOBUS: exit 3; others exit
+	 * 1).  -EAGAIN, with
 	 * o->wait only: it is not there yet and could not be opened later, without rights.
 	 */
 	int (*open)(struct source **src, const char *spec, const struct source_options *o,
@@ -149,8 +163,8 @@ struct source_ops {
 	const int *syscalls;
 
 	/* list - print what there is of this kind, for -D: a line each, or an object each.
-	 * NULL: nothing that could be listed.  Returns 0, -errno. */
-	int (*list)(FILE *f, bool json);
+	 * NULL: nothing that could be listed.  dir as in source_options.  Returns 0, -errno. */
+	int (*list)(FILE *f, bool json, const char *dir);
 
 	void (*close)(struct source *src); /* NULL is fine */
 };
@@ -160,6 +174,7 @@ struct source_ops {
 	KIND(afpacket) \
 	KIND(pcap) \
 	KIND(file) \
+	KIND(bus) \
 	KIND(synth)
 
 #define SOURCE_DECLARE(kind) extern const struct source_ops source_##kind;

@@ -601,12 +601,13 @@ static int print(FILE *f, bool json, const pcap_if_t *i)
 }
 
 /* Without what the kind "afpacket" has listed, and what is refused. */
-static int device_list(FILE *f, bool json)
+static int device_list(FILE *f, bool json, const char *dir)
 {
 	char error[PCAP_ERRBUF_SIZE];
 	pcap_if_t *all;
 	int r = 0;
 
+	(void)dir;
 	if (pcap_findalldevs(&all, error))
 		return 0; /* interfaces can be captured without it */
 	for (const pcap_if_t *i = all; i && r == 0; i = i->next)

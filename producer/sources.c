@@ -25,9 +25,10 @@ int sources_open(struct sources *s, const struct source_arg *args, uint32_t n_ar
 		 struct source_options *o, char *why)
 {
 	s->n = 0;
-	s->packets.n = 0;
+	s->packets.n = s->busses.n = 0;
 	s->syscalls[0] = -1;
 	o->packets = &s->packets;
+	o->busses = &s->busses;
 	for (uint32_t g = 0; g < n_args; g++) {
 		const struct source_arg *arg = &args[g];
 		const struct source *first = NULL;

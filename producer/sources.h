@@ -31,6 +31,7 @@ struct sources {
 	struct sources_member member[NCPI_WORKERS];
 	uint32_t n;
 	struct packet_list packets;
+	struct bus_list busses;
 	int syscalls[SOURCES_SYSCALLS]; /* what they need beyond the common list, -1 at the end */
 };
 
@@ -39,7 +40,7 @@ struct sources {
  *
  *   args  n_args * o->workers <= NCPI_WORKERS; those with more than one member are of a kind that
  *         has such.  args and o must outlive s
- *   o     o->packets is set to s->packets
+ *   o     o->packets and o->busses are set to s's
  *   why   SOURCE_WHY_CAP bytes, on error
  *
  * Returns 0, or as source_ops.open(); undo with sources_close() in any case.

@@ -122,6 +122,7 @@ enum ncp_reason {
 	NCP_REASON_GEOMETRY,	/* restarted with another ring size, mode or group */
 	NCP_REASON_SOURCE_ERROR, /* the source broke: a truncated file, a socket error */
 	NCP_REASON_WAITING,	/* --wait-clients, --wait */
+	NCP_REASON_SOURCE_AWAY,	/* the bus that it reads from has no live producer */
 };
 
 /*
@@ -181,6 +182,9 @@ struct ncp_where {
 #define NCP_NO_REATTACH 4u	/* when the bus is replaced, stay at the end of the old one */
 #define NCP_HOLD 8u		/* the reader moves on in the registry by ncp_release() only */
 #define NCP_ORDERED 16u		/* hand out frames in the order of their times: see below */
+#define NCP_CONFINED 32u	/* the caller is about to give up making and removing files: its line in
+				 * the registry is not made again when somebody deleted it, and is left
+				 * to the producer to remove.  With open_bus, no file is opened either */
 
 struct ncp_options {
 	uint32_t size;		/* sizeof(struct ncp_options) */

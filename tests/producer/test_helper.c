@@ -32,6 +32,33 @@ static struct helper start(void)
 	return h;
 }
 
+/* A bus that is read from is opened by its name, and no other. */
+static void test_open(void)
+{
+	struct bus_list busses = { .n = 1 };
+	struct helper h;
+	struct stat st;
+	struct helper_options o = { .dirfd = bus.dirfd, .bus = "view", .who = &who,
+				    .busses = &busses };
+
+	snprintf(busses.name[0], sizeof(busses.name[0]), "%s", bus.name);
+	if (helper_fork(&h, &o) < 0)
+		bail("helper_fork");
+	int fd = helper_open(&h, 0);
+	ok(fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == bus.bus.seg.ino,
+	   "opens a bus that was named at the start");
+	is_i64(-1, fd < 0 ? 0 : ftruncate(fd, 0), "for reading only");
+	close(fd);
+	is_i64(-EINVAL, helper_open(&h, 1), "and no other one");
+	helper_close(&h);
+
+	snprintf(busses.name[0], sizeof(busses.name[0]), "nosuch");
+	if (helper_fork(&h, &o) < 0)
+		bail("helper_fork");
+	is_i64(-ENOENT, helper_open(&h, 0), "says that there is none");
+	helper_close(&h);
+}
+
 static bool exists(const char *suffix)
 {
 	char name[NCPI_FILE_CAP];
@@ -287,7 +314,7 @@ int main(void)
 {
 	char why[PRIVS_WHY_CAP];
 
-	plan(8 + 7 + 4 + 23 + 7 + 1);
+	plan(8 + 7 + 4 + 4 + 23 + 7 + 1);
 	bus_make(&bus);
 	if (privs_find(NULL, NULL, bus.name, &who, why) < 0)
 		bail("%s", why);
@@ -295,6 +322,7 @@ int main(void)
 	int before = tap_open_fds();
 	test_reap();
 	test_end();
+	test_open();
 	test_socket();
 	test_filter();
 	test_unlink();

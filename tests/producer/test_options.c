@@ -61,6 +61,9 @@ static void test_refusals(void)
 	refuses("SOURCE: an empty name", LINE("-b", "x", "eth0,,eth1"));
 	refuses("SOURCE: an empty name", LINE("-b", "x", "eth0,"));
 	refuses("source y:z: no such kind", LINE("-b", "x", "eth0,y:z,eth1"));
+	refuses("bus: several sources", LINE("bus:a,bus:b"));
+	refuses("source pcap:x: given twice", LINE("-b", "x", "pcap:x,eth0,pcap:x"));
+	refuses("--workers: source bus:a: its frames", LINE("--workers", "2", "bus:a"));
 	refuses("--workers 0", LINE("--workers", "0", "eth0"));
 	refuses("--workers 65", LINE("--workers", "65", "eth0"));
 	refuses("--workers: source synth:: its frames", LINE("--workers", "2", "synth:"));
@@ -94,6 +97,12 @@ static void test_refusals(void)
 
 static void test_defaults(void)
 {
+	is_i64(OPTIONS_RUN, LINE("-b", "x", "pcap:nflog:5,eth0,bus:a,file:a,b"), "takes a list");
+	is_u64(4, o.n_args, "of four: a path takes the last comma");
+	is_str("nflog:5", o.arg[0].spec, "a device of libpcap has a colon of its own");
+	is_str("a", o.arg[2].spec, "another bus");
+	is_i64(OPTIONS_RUN, LINE("pcap:nflog:5"), "takes such a device alone");
+	is_str("pcap", o.bus, "the bus is named after the kind of source");
 	is_i64(OPTIONS_RUN, LINE("synth:count=1,pps=2"), "takes a source alone");
 	is_u64(1, o.n_args, "that is one");
 	is_str("count=1,pps=2", o.arg->spec, "its own words, commas and all, are left alone");
@@ -213,7 +222,7 @@ static void test_speed(void)
 
 int main(void)
 {
-	plan(34 + 17 + 22 + 20 + 5 + 14);
+	plan(37 + 23 + 22 + 20 + 5 + 14);
 	test_refusals();
 	test_defaults();
 	test_values();

@@ -75,6 +75,7 @@ flood()
 {
 	local start end before
 
+	sent=$1
 	before=$(arrivals)
 	start=$(now_ns)
 	in_netns tx taskset -c 0 "$generator" ncp-tx "$1" "$2" "$3" >"$TAP_DIR/flood.out"
@@ -158,7 +159,8 @@ capture_start()
 }
 
 # capture_stop PROGRAM N: wait until all is read, take the CPU time, end; sets $cpu (ns, of all), $producer_cpu,
-# $delivered (frames, over all), $faults (holes and duplicates that a client saw in what it got), $dropped.
+# $delivered (frames, over all), $dropped, and $faults: frames that
+# came twice, or that clients miss beyond what the sender, or the kernel, counted as dropped.
 capture_stop()
 {
 	local i frames
@@ -185,7 +187,9 @@ capture_stop()
 			s/^Packets captured: \([0-9]*\).*/\1/p
 			s/^ *\([0-9]*\)  *packets incoming.*/\1/p' | tail -n 1)
 		delivered=$((delivered + ${frames:-0}))
-		faults=$((faults + $(sed -n 's/.*holes=\([0-9]*\) duplicates=\([0-9]*\).*/\1 + \2/p' "$TAP_DIR/client$i.out" | tail -n 1) + 0))
+		faults=$((faults + $(sed -n "s/.*holes=\([0-9]*\) duplicates=\([0-9]*\).*/\1 \2/p" \
+			"$TAP_DIR/client$i.out" | tail -n 1 | awk -v lost=$((sent - arrived + dropped)) '
+			{ n = $2 + ($1 > lost ? $1 - lost : 0) } END { print n + 0 }')))
 	done
 	[ "$1" != ncp ] || stop producer INT 20
 }

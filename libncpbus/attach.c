@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* attach.c - attach to a bus, go somewhere in it, follow it when it is replaced. */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -32,7 +33,7 @@ static bool user_parse(const char *text, uid_t *uid)
 	char *end;
 	unsigned long v = strtoul(text, &end, 10);
 
-	if (*text && !*end && v < UINT32_MAX) {
+	if (isdigit((unsigned char)*text) && !*end && v < UINT32_MAX) {
 		*uid = (uid_t)v;
 		return true;
 	}

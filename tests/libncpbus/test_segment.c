@@ -177,7 +177,7 @@ static void test_owner(struct test_bus *t)
 	struct ncp_client *c;
 
 	if (geteuid() != 0) {
-		skip(10, "making other people's files needs root");
+		skip(11, "making other people's files needs root");
 		return;
 	}
 	file_name(t, name);
@@ -187,6 +187,7 @@ static void test_owner(struct test_bus *t)
 	is_i64(NCP_EFOREIGN, try_attach(t, &c, "daemon,1"), "also when others are trusted");
 	is_i64(-EINVAL, try_attach(t, &c, "no-such-user"), "refuses to trust who does not exist");
 	ok(strstr(error, "unknown user"), "with a text: %s", error);
+	is_i64(-EINVAL, try_attach(t, &c, "-18446744073709497295"), "nor a number that wraps to the owner's");
 	is_i64(0, try_attach(t, &c, "daemon,54321"), "takes it when its owner is named");
 	ncp_detach(c);
 	setenv("NCP_TRUST", "54321", 1);
@@ -436,7 +437,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(2 + 4 + 2 * 6 + 2 + 1 + 2 * 6 + 10 + 4 + 2 + 1);
+	plan(2 + 4 + 2 * 6 + 2 + 1 + 2 * 6 + 11 + 4 + 2 + 1);
 	rng.seed = tap_seed();
 	alarm(120); /* whatever hangs is killed, and seen */
 	fds = tap_open_fds();

@@ -23,6 +23,8 @@ NCP_BIN=${NCP_BIN:-$NCP_BUILD/bin}
 PATH=$NCP_BIN:$NCP_BUILD/tests/tools:$PATH:/usr/sbin:/sbin
 export NCP_BUILD NCP_BIN PATH
 export LC_ALL=C.UTF-8
+# Other users have a part in many tests; what modes files get by it is known.
+umask 022
 
 TAP_ID=$$-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 TAP_DIR=

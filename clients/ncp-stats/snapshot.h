@@ -12,7 +12,7 @@ struct snapshot_interface {
 	char name[64]; /* safe to print */
 	uint32_t linktype;
 	uint64_t published;
-	uint64_t received; /* NCP_UNKNOWN for a file */
+	uint64_t received;
 	uint64_t kernel_drops;
 };
 

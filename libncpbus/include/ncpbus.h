@@ -393,7 +393,7 @@ struct ncp_interface {
 	const char *name;	/* if_name; "" if it has none.  Valid until detach or re-attach */
 	const char *description; /* if_description, "" if none; as name */
 	uint64_t published;	/* frames of it in the bus so far */
-	uint64_t received;	/* frames that reached the kernel's hook, NCP_UNKNOWN for a file */
+	uint64_t received;	/* frames that reached the kernel's hook, or that the source read */
 	uint64_t kernel_drops;	/* of these, dropped by the kernel for want of room */
 };
 #define NCP_INTERFACE_INIT { .size = sizeof(struct ncp_interface) }

@@ -280,7 +280,7 @@ class Losing(unittest.TestCase):
 
     def test_copies_are_whole_and_exact_while_lapped(self):
         with Producer("synth:count=400000,size=300", "--wait-clients", "1", wait=False) as p, \
-                ncpbus.Bus(p.bus, start="oldest", copy=True) as bus:
+                ncpbus.Bus(p.bus, start=ncpbus.Seq(0), copy=True) as bus:
             have, lost = [], []
             for item in bus.read():
                 if isinstance(item, ncpbus.Frame):

@@ -35,7 +35,8 @@ static void options_parse(const uint32_t *o, uint32_t n_words, struct ncp_frame 
 	}
 }
 
-/* C2: take the block at a place apart into f.  Reads nothing outside [place, head). */
+/* C2: take the block at a place apart into f.  Whatever its words say, it lies in the two mappings of
+ * the ring. */
 static inline __attribute__((always_inline)) void
 block_parse(const struct ncp_client *c, struct ncpi_place at, struct block *b, struct ncp_frame *f)
 {
@@ -46,7 +47,7 @@ block_parse(const struct ncp_client *c, struct ncpi_place at, struct block *b, s
 	b->type = ncpi_load(&w[0]);
 	b->total_len = ncpi_load(&w[1]);
 	b->sane = b->total_len >= 12 && b->total_len % 4 == 0 && b->total_len <= room &&
-		  b->total_len <= NCPI_BLOCK_MAX;
+		  b->total_len <= c->seg.block_max;
 	if (!b->sane || b->type != NCPI_EPB)
 		return;
 	b->caplen = ncpi_load(&w[5]);
@@ -96,13 +97,15 @@ static inline int frame_find(struct ncp_client *c, struct ncp_frame *f, struct b
 		if (c->at.position == c->head) {
 			NCPI_TESTPOINT("read:C1");
 			/* C1: acquire, so that the blocks below head are seen whole. */
-			c->head = ncpi_load_acquire(&c->seg.h->head);
-			if (c->at.position == c->head)
+			uint64_t head = ncpi_load_acquire(&c->seg.h->head);
+			if (c->at.position == head)
 				return 0;
-			if (c->head < c->at.position || c->head % 4)
+			if (head < c->at.position || head % 4)
 				return NCP_ECORRUPT;
-			if (c->head - c->at.position > c->seg.ring_size)
+			if (head - c->at.position > c->seg.ring_size)
 				return 2;
+			/* Only now: from c->at to c->head is a ring at most, also after an error. */
+			c->head = head;
 		}
 		NCPI_TESTPOINT("read:C2");
 		block_parse(c, c->at, b, f);
@@ -238,7 +241,7 @@ static inline void pair_store(struct ncp_frame *f, size_t off, ncpi_pair pair)
  * C2 of such a block.
  *
  *   w     its first word, below end
- *   end   at most NCPI_BLOCK_MAX behind w, and not behind head
+ *   end   as run_room() says
  *   seq, position  as in struct ncpi_run, of this frame
  *   last  out: of this frame
  *
@@ -281,13 +284,13 @@ static inline __attribute__((always_inline)) uint32_t usual_parse(const uint8_t 
 	return total;
 }
 
-/* How far the short way may go from the block at c->at: to head, but not so far that an address would
- * leave the two mappings of the ring, or a block be too long. */
+/* How far the short way may go from the block at c->at: to head, but not so far that a block be too
+ * long, or that the words of one that begins there, whole or not, leave the two mappings of the ring. */
 static inline uint64_t run_room(const struct ncp_client *c)
 {
-	uint64_t room = c->head - c->at.position;
+	uint64_t room = c->head - c->at.position, most = c->seg.block_max - sizeof(struct ncpi_epb);
 
-	return room < NCPI_BLOCK_MAX ? room : NCPI_BLOCK_MAX;
+	return room < most ? room : most;
 }
 
 /* Nothing stands between this call and the next frame: nothing is due, nothing chooses. */

@@ -234,6 +234,7 @@ int ncpi_segment_map(int fd, bool writable, struct ncpi_segment *seg, char *why)
 	seg->ring_size = h.ring_size;
 	seg->ring_mask = h.ring_size - 1;
 	seg->ring_off = h.ring_off;
+	seg->block_max = h.ring_size < NCPI_BLOCK_MAX ? (uint32_t)h.ring_size : NCPI_BLOCK_MAX;
 	seg->workers = base + h.worker_off;
 	seg->worker_stride = h.worker_stride;
 	seg->interfaces = base + h.interface_off;

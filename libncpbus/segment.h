@@ -19,6 +19,7 @@ struct ncpi_segment {
 	uint64_t ring_size;
 	uint64_t ring_mask; /* ring_size - 1 */
 	uint64_t ring_off;
+	uint32_t block_max; /* no block is longer: NCPI_BLOCK_MAX, nor than the ring */
 	uint8_t *workers, *interfaces, *reliable; /* tables of lines: use the calls below */
 	uint32_t worker_stride, interface_stride, reliable_stride;
 	struct ncpi_waypoint *waypoints;

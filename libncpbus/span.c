@@ -39,7 +39,6 @@ static int furthest(struct ncp_client *c, struct ncpi_place *end)
 	uint64_t head = ncpi_load_acquire(&c->seg.h->head);
 	if (head < c->at.position)
 		return NCP_ECORRUPT;
-	c->head = head;
 	return head == c->at.position ? 0 : ncpi_locate_newest(&c->seg, end) < 0 ? NCP_ECORRUPT : 1;
 }
 

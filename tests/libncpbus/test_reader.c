@@ -254,6 +254,45 @@ static void test_broken(struct test_bus *t, enum how how)
 	}
 }
 
+/* A head that no producer stores, and a block longer than the ring: told, and so again when the client
+ * asks again, who stays where it is. */
+static void test_head_broken(struct test_bus *t, enum how how)
+{
+	static const int64_t moved[] = { -4, 2, INT64_C(1) << 30 };
+	struct ncpi_header *h = t->bus.seg.h;
+
+	for (size_t i = 0; i < sizeof(moved) / sizeof(*moved); i++) {
+		struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, NCP_NO_REGISTRY);
+		struct ncp_frame f[16] = { NCP_FRAME_INIT };
+		struct ncp_span span = NCP_SPAN_INIT;
+		struct seen s = { .next = t->next };
+		static uint8_t buf[4 << 20];
+		uint32_t word[7];
+
+		bus_publish(t, 20);
+		drain(c, BATCH, &s);
+		uint64_t head = h->head;
+		uint8_t *block = ncpi_segment_at(&t->bus.seg, head);
+		memcpy(word, block, sizeof(word));
+		const uint32_t longer[7] = { NCPI_EPB, 4 << 20, 0, 0, 0, (4 << 20) - 32, 4 << 20 };
+		memcpy(block, longer, sizeof(longer));
+		h->head += (uint64_t)moved[i];
+		int first = ncp_span(c, 0, &span, f), bad = 0;
+		for (int k = 0; k < 3; k++)
+			bad += NCP_ECORRUPT != (how == COPY  ? ncp_recv(c, buf, sizeof(buf), f) :
+						how == PLACE ? ncp_next(c, f) :
+							       ncp_next_batch(c, f, 16));
+		is_i64(NCP_ECORRUPT, first, "ncp_span: head moved by %lld", (long long)moved[i]);
+		is_i64(0, bad, "%s: each time it is asked", how_name[how]);
+		h->head = head;
+		memcpy(block, word, sizeof(word));
+		bus_publish(t, 20);
+		drain(c, how, &s);
+		is_u64(40, s.frames - s.bad, "%s: and goes on when head is right", how_name[how]);
+		ncp_detach(c);
+	}
+}
+
 static void test_filter(struct test_bus *t)
 {
 	struct ncp_client *c = bus_attach(t, NCP_LATEST, 0, 0);
@@ -390,7 +429,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(3 * 7 + 3 * 7 + 9 + 2 * 10 + 3 * 7 + 2 * 4 + 2 * 3 + 1 + 17 + 22 + 11 + 1);
+	plan(3 * 7 + 3 * 7 + 9 + 2 * 10 + 3 * 7 + 3 * 9 + 2 * 4 + 2 * 3 + 1 + 17 + 22 + 11 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, false);
@@ -408,6 +447,8 @@ int main(void)
 	test_run_lapped(&t);
 	for (enum how how = COPY; how <= BATCH; how++)
 		test_broken(&t, how);
+	for (enum how how = COPY; how <= BATCH; how++)
+		test_head_broken(&t, how);
 	test_filter(&t);
 	test_seek(&t);
 	test_span(&t);

@@ -98,6 +98,7 @@ int listen_run(const struct stats_options *o, struct ticker *t)
 			(void)ticker_sleep(t, next - now < SAMPLE_EVERY_NS ? next
 									   : now + SAMPLE_EVERY_NS);
 			fleet_sample(fleet);
+			serve_tend(serve);
 		}
 	} while (r == 0 && !t->ended);
 	serve_stop(serve);

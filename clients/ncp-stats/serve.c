@@ -14,27 +14,40 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guests.h"
+#include "look.h"
 #include "metrics.h"
 #include "page.h"
 #include "util/parse.h"
 
 #define WHY_CAP 128
-#define CONNECTIONS 64u
 #define CONNECTION_MEMORY (16u << 10) /* a request's line and headers */
+/* No byte goes out or comes in for so long: a browser that takes no more events. */
 #define IDLE_S 30u
+/* Whoever is told events and gets none is given something to find out by that nobody is there. */
+#define PING_NS UINT64_C(10000000000)
+#define PING ":\n\n"
 #define CSP                                                                             \
 	"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " \
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/* What all listeners are told; the last one who has been frees it. */
+struct event {
+	unsigned int users; /* the server among them, while it is the newest */
+	size_t len;
+	char text[];
+};
 
 /* A browser that listens to events. */
 struct listener {
 	struct serve *serve;
 	struct MHD_Connection *connection;
 	struct listener *next;
-	uint64_t told; /* serial of the news that it has, or is being given */
-	char *event;   /* what is being given, and how much of it is */
-	size_t len, off;
-	bool asleep; /* suspended until there is news */
+	struct event *event; /* that it was told, or is being */
+	size_t off;	     /* so much of it */
+	uint64_t told_ns;    /* CLOCK_MONOTONIC: when it last was told something */
+	bool asleep;	     /* suspended until there is news */
+	bool ping;	     /* or until this is to be said */
 };
 
 struct serve {
@@ -42,9 +55,10 @@ struct serve {
 	struct sockaddr_storage at;
 	socklen_t at_len;
 	char *hosts;
+	struct guests guests;
 
 	pthread_mutex_t lock; /* of all below */
-	uint64_t serial;      /* +1 with each news */
+	struct event *event;  /* the newest; NULL: nothing is known yet */
 	char *busses, *metrics_text, *metrics_open;
 	struct listener *listeners;
 	bool stopping;
@@ -102,6 +116,8 @@ static enum MHD_Result answer(struct MHD_Connection *c, unsigned status, struct 
 	MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
+		MHD_add_response_header(r, MHD_HTTP_HEADER_RETRY_AFTER, "10");
 	enum MHD_Result result = MHD_queue_response(c, status, r);
 	MHD_destroy_response(r);
 	return result;
@@ -127,19 +143,33 @@ static enum MHD_Result answer_text(struct serve *s, struct MHD_Connection *c, ch
 	return answer(c, MHD_HTTP_OK, r, type);
 }
 
-/* Under the lock: the next event, if there is news for this one. */
-static void event_make(struct listener *l)
+/* Under the lock, here and below. */
+static void event_drop(struct event *e)
 {
-	struct serve *s = l->serve;
-	char *event;
+	if (e && --e->users == 0)
+		free(e);
+}
 
-	if (l->told == s->serial || !s->busses || asprintf(&event, "data: %s\n\n", s->busses) < 0)
+/* Go to the newest event, unless it was told. */
+static void event_take(struct listener *l)
+{
+	struct event *newest = l->serve->event;
+
+	if (l->event == newest)
 		return;
-	free(l->event);
-	l->event = event;
-	l->len = strlen(event);
+	event_drop(l->event);
+	l->event = newest;
+	newest->users++;
 	l->off = 0;
-	l->told = s->serial;
+}
+
+static ssize_t event_give(struct listener *l, char *buf, size_t max)
+{
+	size_t left = l->event->len - l->off, n = left < max ? left : max;
+
+	memcpy(buf, l->event->text + l->off, n);
+	l->off += n;
+	return (ssize_t)n;
 }
 
 static ssize_t event_read(void *arg, uint64_t pos, char *buf, size_t max)
@@ -150,18 +180,23 @@ static ssize_t event_read(void *arg, uint64_t pos, char *buf, size_t max)
 
 	(void)pos;
 	pthread_mutex_lock(&s->lock);
-	if (l->off == l->len)
-		event_make(l);
+	if (!l->event || l->off == l->event->len)
+		event_take(l);
 	if (s->stopping) {
 		n = MHD_CONTENT_READER_END_OF_STREAM;
-	} else if (l->off == l->len) {
+	} else if (l->event && l->off < l->event->len) {
+		n = event_give(l, buf, max);
+	} else if (l->ping && max >= strlen(PING)) {
+		n = (ssize_t)strlen(PING);
+		memcpy(buf, PING, (size_t)n);
+	} else {
 		n = 0;
 		l->asleep = true;
 		MHD_suspend_connection(l->connection);
-	} else {
-		n = (ssize_t)(l->len - l->off < max ? l->len - l->off : max);
-		memcpy(buf, l->event + l->off, (size_t)n);
-		l->off += (size_t)n;
+	}
+	if (n > 0) {
+		l->told_ns = look_now(CLOCK_MONOTONIC);
+		l->ping = false;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return n;
@@ -176,18 +211,26 @@ static void event_end(void *arg)
 		;
 	if (*at)
 		*at = l->next;
+	event_drop(l->event);
 	pthread_mutex_unlock(&l->serve->lock);
-	free(l->event);
 	free(l);
+}
+
+static struct guest *guest_of(struct MHD_Connection *c)
+{
+	return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
 static enum MHD_Result answer_events(struct serve *s, struct MHD_Connection *c)
 {
+	if (!guests_stream(&s->guests, guest_of(c)))
+		return refuse(c, MHD_HTTP_SERVICE_UNAVAILABLE, "too many listen already\n");
 	struct listener *l = calloc(1, sizeof(*l));
-
 	if (!l)
 		return MHD_NO;
-	*l = (struct listener){ .serve = s, .connection = c };
+	*l = (struct listener){
+		.serve = s, .connection = c, .told_ns = look_now(CLOCK_MONOTONIC)
+	};
 	struct MHD_Response *r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 64 << 10,
 								   event_read, l, event_end);
 	if (!r) {
@@ -242,6 +285,30 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		      MHD_create_response_from_buffer(f->len, (void *)(uintptr_t)f->data,
 						      MHD_RESPMEM_PERSISTENT),
 		      f->type);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *c, void **guest,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct serve *s = arg;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*guest = guests_enter(
+			&s->guests,
+			MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+			look_now(CLOCK_MONOTONIC));
+	else
+		guests_leave(&s->guests, *guest);
+}
+
+static void on_answered(void *arg, struct MHD_Connection *c, void **state,
+			enum MHD_RequestTerminationCode how)
+{
+	struct serve *s = arg;
+
+	(void)state;
+	(void)how;
+	guests_answered(&s->guests, guest_of(c), look_now(CLOCK_MONOTONIC));
 }
 
 /* --- where ------------------------------------------------------------------------------------ */
@@ -347,6 +414,18 @@ static void quiet(void *arg, const char *format, va_list args)
 	(void)args;
 }
 
+static void serve_free(struct serve *s)
+{
+	event_drop(s->event);
+	free(s->busses);
+	free(s->metrics_text);
+	free(s->metrics_open);
+	free(s->hosts);
+	guests_close(&s->guests);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
 int serve_start(struct serve **out, const struct serve_options *o, char *why)
 {
 	struct serve *s = calloc(1, sizeof(*s));
@@ -357,6 +436,7 @@ int serve_start(struct serve **out, const struct serve_options *o, char *why)
 	if (!s)
 		return -ENOMEM;
 	pthread_mutex_init(&s->lock, NULL);
+	guests_open(&s->guests);
 	r = address_parse(s, o->listen);
 	if (r < 0) {
 		snprintf(why, WHY_CAP, "not an address and a port");
@@ -374,7 +454,9 @@ int serve_start(struct serve **out, const struct serve_options *o, char *why)
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG |
 			MHD_ALLOW_SUSPEND_RESUME | (s->at.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0),
 		0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
-		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
+		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+		MHD_OPTION_NOTIFY_COMPLETED, on_answered, s, MHD_OPTION_CONNECTION_LIMIT,
+		GUESTS_CONNECTIONS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_END);
 	if (!s->daemon) {
@@ -386,44 +468,76 @@ int serve_start(struct serve **out, const struct serve_options *o, char *why)
 	*out = s;
 	return 0;
 fail:
-	free(s->hosts);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
+	serve_free(s);
 	return r;
 }
 
-/* Under the lock: whoever waits for news looks again. */
+/* Under the lock: a listener looks for something to tell. */
+static void listener_wake(struct listener *l)
+{
+	if (l->asleep)
+		MHD_resume_connection(l->connection);
+	l->asleep = false;
+}
+
 static void listeners_wake(struct serve *s)
 {
-	for (struct listener *l = s->listeners; l; l = l->next) {
-		if (l->asleep)
-			MHD_resume_connection(l->connection);
-		l->asleep = false;
-	}
+	for (struct listener *l = s->listeners; l; l = l->next)
+		listener_wake(l);
+}
+
+static struct event *event_make(const char *busses)
+{
+	static const char before[] = "data: ", after[] = "\n\n";
+	size_t len = strlen(busses) + strlen(before) + strlen(after);
+	struct event *e = malloc(sizeof(*e) + len + 1);
+
+	if (!e)
+		return NULL;
+	*e = (struct event){ .users = 1, .len = len };
+	snprintf(e->text, len + 1, "%s%s%s", before, busses, after);
+	return e;
 }
 
 int serve_tell(struct serve *s, const struct serve_news *news)
 {
 	char *busses = strdup(news->busses), *text = strdup(news->metrics_text),
 	     *open = strdup(news->metrics_open);
+	struct event *event = event_make(news->busses);
 
-	if (!busses || !text || !open) {
+	if (!busses || !text || !open || !event) {
 		free(busses);
 		free(text);
 		free(open);
+		free(event);
 		return -ENOMEM;
 	}
 	pthread_mutex_lock(&s->lock);
 	free(s->busses);
 	free(s->metrics_text);
 	free(s->metrics_open);
+	event_drop(s->event);
 	s->busses = busses;
 	s->metrics_text = text;
 	s->metrics_open = open;
-	s->serial++;
+	s->event = event;
 	listeners_wake(s);
 	pthread_mutex_unlock(&s->lock);
 	return 0;
+}
+
+void serve_tend(struct serve *s)
+{
+	uint64_t now = look_now(CLOCK_MONOTONIC);
+
+	guests_tend(&s->guests, now);
+	pthread_mutex_lock(&s->lock);
+	for (struct listener *l = s->listeners; l; l = l->next)
+		if (l->asleep && now >= l->told_ns + PING_NS) {
+			l->ping = true;
+			listener_wake(l);
+		}
+	pthread_mutex_unlock(&s->lock);
 }
 
 void serve_stop(struct serve *s)
@@ -435,10 +549,5 @@ void serve_stop(struct serve *s)
 	listeners_wake(s);
 	pthread_mutex_unlock(&s->lock);
 	MHD_stop_daemon(s->daemon);
-	free(s->busses);
-	free(s->metrics_text);
-	free(s->metrics_open);
-	free(s->hosts);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
+	serve_free(s);
 }

@@ -12,7 +12,7 @@
  * GET and HEAD only.  A request whose Host is a name other than "localhost" and those allowed is
  * refused, so that no web site can have its visitors' browsers read what is told here (DNS
  * rebinding); an address in its place cannot be another's name.  Requests are small, connections few
- * and idle ones closed.  Nothing is read from disk.
+ * and of a limited time (guests.h).  Nothing is read from disk.
  */
 
 #include <stdbool.h>
@@ -51,6 +51,10 @@ bool serve_is_local(const struct serve *s);
 
 /* serve_tell - from now on tell this; copied.  0, -ENOMEM. */
 int serve_tell(struct serve *s, const struct serve_news *news) __attribute__((warn_unused_result));
+
+/* serve_tend - end connections that take too long, and find those at whose other end nobody is any
+ * more; to be called every second or more often. */
+void serve_tend(struct serve *s);
 
 /* serve_stop - end all connections.  NULL is fine. */
 void serve_stop(struct serve *s);

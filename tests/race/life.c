@@ -23,6 +23,8 @@ struct life {
 	uint64_t frames, lost; /* by what was given and told */
 	uint64_t given[BATCH]; /* by the last call that gave any, and not taken back */
 	unsigned n_given;
+	uint64_t torn[BATCH]; /* of these, what was overrun when it was looked at */
+	unsigned n_torn;
 	bool granted;	/* reliable, until the producer says otherwise */
 	bool stalled;	/* for nearly as long as it allows, at least once */
 	uint64_t newest_life, newest_of[STORM_WORKERS]; /* producers; their workers' last numbers */
@@ -124,8 +126,10 @@ static void see_frame(struct life *l, const struct ncp_frame *f, bool whole)
 			l->newest_ts_ns = f->ts_ns;
 	}
 	/* Looked at first, believed only then. */
-	if (!whole && ncp_intact(l->c, f->position) != 1)
+	if (!whole && ncp_intact(l->c, f->position) != 1) {
+		l->torn[l->n_torn++] = f->seq;
 		return;
+	}
 	if (!good) {
 		bad(l, "a torn frame", f->seq, id);
 		return;
@@ -347,7 +351,7 @@ static int read_once(struct life *l)
 		break;
 	}
 	if (r > 0 && f->kind == NCP_FRAME)
-		l->n_given = 0;
+		l->n_given = l->n_torn = 0;
 	if (l->kind == STORM_GROUP)
 		ncpi_store(&storm->group_at[l->slot - STORM_SHARD - STORM_SHARDS],
 			   r > 0 && f->kind == NCP_FRAME ? f->seq : UINT64_MAX);
@@ -460,6 +464,10 @@ void storm_client(const struct test_bus *bus, unsigned slot, uint32_t life, uint
 		bad(&l, ncp_strerror(r), 0, 0);
 	if (l.kind == STORM_GROUP)
 		ncpi_store(&storm->group_at[slot - STORM_SHARD - STORM_SHARDS], UINT64_MAX);
+	/* Who leaves counts what he was given last as read, also what was torn in his hands: no further
+	 * call told him of the loss. */
+	for (unsigned i = 0; l.kind == STORM_GROUP && i < l.n_torn; i++)
+		storm_group_saw(l.torn[i], life);
 	sum_up(&l, &st);
 	l.c->seg = own;
 	ncp_detach(l.c);

@@ -47,10 +47,11 @@ static inline int ncpi_futex_wait(const uint32_t *word, uint32_t expected, uint6
 	return syscall(SYS_futex, word, FUTEX_WAIT, expected, &t, NULL, 0) < 0 ? -errno : 0;
 }
 
-/* ncpi_futex_wake - wake up to n sleepers, in whatever process.  Works on a read-only mapping. */
-static inline void ncpi_futex_wake(const uint32_t *word, int n)
+/* ncpi_futex_wake - wake up to n sleepers, in whatever process.  Works on a read-only mapping.
+ * Returns how many: fewer than n if there were no more. */
+static inline int ncpi_futex_wake(const uint32_t *word, int n)
 {
-	syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+	return (int)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
 #endif

@@ -12,6 +12,9 @@
 #define BEAT_NS (100 * NCPI_MS)
 /* A client that asks to be waited for is granted after this at most. */
 #define SCAN_NS (20 * NCPI_MS)
+/* With --immediate-mode a capture thread wakes up to so many sleepers itself, at some 5 us each; where
+ * there may be more, up to a thousand, they are the waker's work. */
+#define AT_ONCE 2
 
 void ncpi_waker_bump(struct ncpi_writer *w)
 {
@@ -24,9 +27,12 @@ void ncpi_waker_bump(struct ncpi_writer *w)
 void ncpi_waker_poke(struct ncpi_writer *w)
 {
 	if (w->o.immediate) {
-		/* One sleeper at once, from here; a thousand are the waker's work. */
+		/* Acquire and release, as in ncpi_waker_bump(). */
 		ncpi_add_acq_rel(&w->seg->h->wake, 1);
-		ncpi_futex_wake(&w->seg->h->wake, 1);
+		/* Fewer than asked for: these were all that slept on an older value, and nobody falls
+		 * asleep on one any more.  The waker would only take a processor from them. */
+		if (ncpi_futex_wake(&w->seg->h->wake, AT_ONCE) < AT_ONCE)
+			return;
 	}
 	/* An exchange, never a load first: it cannot pass the store of head before it.  With a
 	 * load, "poked already" could be read while head still waits in the store buffer; the waker
@@ -87,7 +93,7 @@ static void *waker_main(void *arg)
 		/* Before the bump: whoever pokes after this is told by the next one. */
 		if (now >= bump_at && ncpi_exchange_acq_rel(&w->poked, 0)) {
 			ncpi_waker_bump(w);
-			bump_at = now + w->o.retire_ms * NCPI_MS;
+			bump_at = w->o.immediate ? now : now + w->o.retire_ms * NCPI_MS;
 		}
 		now = ncpi_now_monotonic();
 		uint64_t until = w->reliable && scan_at < beat_at ? scan_at : beat_at;

@@ -17,7 +17,7 @@ struct ncpi_writer_options {
 	uint32_t retire_ms;	      /* wake clients at most so often while frames flow; 0: 1 */
 	uint32_t reliable_timeout_ms; /* a granted client that stalls longer is evicted; 0: 5000 */
 	uint32_t snaplen;	      /* for the header */
-	bool immediate;		      /* wake after every publish, from the publishing thread */
+	bool immediate;		      /* wake after every publish, the first from its own thread */
 };
 
 /* A frame to publish.  A source fills arrays of these; the bytes stay the source's. */

@@ -6,7 +6,9 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -119,6 +121,76 @@ static void test_wait(struct test_bus *t)
 	setitimer(ITIMER_REAL, &never, NULL);
 	sigaction(SIGALRM, &old, NULL);
 	ncp_detach(c);
+}
+
+/* --- woken at once ---------------------------------------------------------------------------- */
+
+struct sleeper {
+	pthread_t thread;
+	const uint32_t *wake;
+	uint32_t tid;
+	int result;
+};
+
+static void *sleeper_main(void *arg)
+{
+	struct sleeper *s = arg;
+	uint32_t value = ncpi_load(s->wake);
+
+	ncpi_store(&s->tid, (uint32_t)syscall(SYS_gettid));
+	s->result = ncpi_futex_wait(s->wake, value, (uint64_t)LONG_MS * NCPI_MS);
+	return NULL;
+}
+
+/* The state of one of our threads, as in proc(5). */
+static char thread_state(uint32_t tid)
+{
+	char path[64], state = '?';
+
+	snprintf(path, sizeof(path), "/proc/self/task/%u/stat", tid);
+	FILE *f = fopen(path, "r");
+	if (f && fscanf(f, "%*u (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (f)
+		fclose(f);
+	return state;
+}
+
+/* Let n sleep, publish once.  How many of them that woke. */
+static int publish_to(struct test_bus *t, int n)
+{
+	struct sleeper s[4] = { 0 };
+	int woken = 0;
+
+	for (int i = 0; i < n; i++) {
+		s[i].wake = &t->bus.seg.h->wake;
+		if (pthread_create(&s[i].thread, NULL, sleeper_main, &s[i]))
+			bail("thread");
+		while (!ncpi_load(&s[i].tid) || thread_state(s[i].tid) != 'S')
+			sched_yield();
+	}
+	bus_publish(t, 1);
+	for (int i = 0; i < n; i++) {
+		pthread_join(s[i].thread, NULL);
+		woken += s[i].result == 0;
+	}
+	return woken;
+}
+
+static void test_immediate(struct test_bus *t)
+{
+	t->o.immediate = true;
+	bus_start(t, false);
+	uint32_t wake = ncpi_load(&t->bus.seg.h->wake);
+	bus_publish(t, 1);
+	ok(ncpi_load(&t->bus.seg.h->wake) != wake && !t->w->poked,
+	   "immediate, nobody sleeps: nothing is left to the waker");
+	is_i64(1, publish_to(t, 1), "one who sleeps is woken without the waker");
+	ok(!t->w->poked, "and nothing is left to it");
+	bus_stop(t, NCP_STOPPED);
+	bus_start(t, true);
+	is_i64(4, publish_to(t, 4), "four who sleep are all woken, by it");
+	bus_stop(t, NCP_ENDED);
 }
 
 struct thief {
@@ -487,7 +559,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(11 + 1 + 7 + 34 + 18 + 16 + 5 + 6 + 1);
+	plan(11 + 1 + 7 + 34 + 18 + 16 + 5 + 6 + 4 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, true);
@@ -499,7 +571,8 @@ int main(void)
 	test_opener(&t);
 	test_seek_from_torn(&t);
 	test_fork(&t);
-	bus_stop(&t, NCP_ENDED);
+	bus_stop(&t, NCP_STOPPED);
+	test_immediate(&t);
 	is_i64(fds + 1, tap_open_fds(), "nothing left open but the directory");
 	return tap_done();
 }

@@ -21,6 +21,16 @@
 #define CLIENTS 1
 #endif
 #define HEADS (WORKERS * PUBLISHES)
+/* Sleepers that a worker wakes itself with --immediate-mode. */
+#ifndef AT_ONCE
+#define AT_ONCE 2
+#endif
+/* It woke so many: were these all? */
+#ifdef M_W_TOLD_ALL
+#define TOLD(woken) ((woken) > 0)
+#else
+#define TOLD(woken) ((woken) < AT_ONCE)
+#endif
 
 /* Threads: the workers, the waker, the clients, who store nothing. */
 #define WAKER WORKERS
@@ -71,7 +81,7 @@ STORES;
 byte head, working = WORKERS;
 bit waker_sleeps, sleeps[CLIENTS];
 
-inline wake_clients(how_many)
+inline wake_clients(how_many, woken)
 {
 	i = 0;
 	k = 0;
@@ -84,6 +94,7 @@ inline wake_clients(how_many)
 		i++
 	:: else -> break
 	od;
+	woken = k;
 	i = 0;
 	k = 0
 }
@@ -109,7 +120,11 @@ proctype worker(byte me)
 		/* ncpi_waker_poke() */
 #ifdef IMMEDIATE
 		d_step { exchange(me, WAKE, old, old + 1, BUMP_ORDER, BUMP_ORDER); old = 0 };
-		d_step { wake_clients(1) };
+		d_step { wake_clients(AT_ONCE, old) };
+		if
+		:: TOLD(old) -> old = 0; goto told
+		:: else -> old = 0
+		fi;
 #endif
 #ifdef M_W_POKE_LOAD
 		atomic { load(me, POKED, old, 1) };
@@ -123,7 +138,7 @@ proctype worker(byte me)
 		:: old == 0 -> d_step { waker_sleeps = 0 }
 		:: else -> old = 0
 		fi;
-#ifdef M_W_POKE_LOAD
+#if defined(M_W_POKE_LOAD) || defined(IMMEDIATE)
 told:
 #endif
 		skip
@@ -145,7 +160,7 @@ end:
 		if
 		:: poked ->
 			d_step { exchange(WAKER, WAKE, old, old + 1, 1, 1); old = 0 };
-			d_step { wake_clients(CLIENTS) };
+			d_step { wake_clients(CLIENTS, old); old = 0 };
 			d_step { exchange(WAKER, POKED, old, 0, 1, 1); old = 0 }
 		:: else
 		fi;
@@ -155,7 +170,7 @@ end:
 		:: poked ->
 			/* ncpi_waker_bump() */
 			d_step { exchange(WAKER, WAKE, old, old + 1, BUMP_ORDER, BUMP_ORDER); old = 0 };
-			d_step { wake_clients(CLIENTS) }
+			d_step { wake_clients(CLIENTS, old); old = 0 }
 		:: else
 		fi;
 #endif

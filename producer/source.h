@@ -66,6 +66,7 @@ struct source_batch {
 	struct ncpi_frame *frames; /* the source's; interface is the source's own index here, 0 for
 				    * its first: the worker maps it to the bus's id */
 	size_t n;
+	bool one_interface; /* known to be that of them all: the first's */
 };
 
 /* Counters since open, monotonic. */

@@ -603,6 +603,7 @@ static int block_take(struct afpacket *a)
 		return r;
 	a->taken = true;
 	a->block.cooked = a->any;
+	a->block.interface = a->src.current;
 	if (a->block.losing)
 		statistics_read(a);
 	return 1;
@@ -673,6 +674,33 @@ static int slot_next(struct afpacket *a, uint32_t k, struct ncpi_frame *f)
 	return tpacket_slot_read((const uint8_t *)h, a->s.slot_len, a->any, f) < 0 ? -EBADMSG : 1;
 }
 
+/* The frames of the next slots.  How many, -EBADMSG. */
+static int slots_read(struct afpacket *a)
+{
+	uint32_t n = 0;
+	int r = 0;
+
+	for (uint32_t bytes = 0; n < a->batch && bytes < BATCH_BYTES; n++) {
+		r = slot_next(a, n, &a->frames[n]);
+		if (r != 1)
+			break;
+		a->frames[n].interface = a->src.current;
+		bytes += a->frames[n].caplen;
+	}
+	return r < 0 ? r : (int)n;
+}
+
+/* What few of the first n frames need. */
+static void frames_finish(const struct afpacket *a, size_t n)
+{
+	for (struct ncpi_frame *f = a->frames; f < a->frames + n; f++) {
+		if (f->vlan_tpid)
+			tag_place(a, f);
+		if (f->caplen > a->o->snaplen) /* of less than our header's length */
+			f->caplen = a->o->snaplen;
+	}
+}
+
 static int afpacket_take(struct source *src, struct source_batch *b, int timeout_ms)
 {
 	struct afpacket *a = of(src);
@@ -700,25 +728,17 @@ static int afpacket_take(struct source *src, struct source_batch *b, int timeout
 			return a->stopped ? SOURCE_NOTHING : r;
 		timeout_ms = 0; /* what ended the wait is there, or will be next time */
 	}
-	for (uint32_t bytes = 0; b->n < a->batch && bytes < BATCH_BYTES; b->n++) {
-		struct ncpi_frame *f = &a->frames[b->n];
-
-		r = a->s.slot_len ? slot_next(a, (uint32_t)b->n, f)
-				  : tpacket_block_next(&a->block, f);
-		if (r < 0)
-			return broken(a);
-		if (r == 0)
-			break;
-		f->interface = a->src.current;
-		if (f->vlan_tpid)
-			tag_place(a, f);
-		if (f->caplen > a->o->snaplen) /* of less than our header's length */
-			f->caplen = a->o->snaplen;
-		if (b->n == 0) {
-			f->dropcount = a->unmarked_drops;
-			a->unmarked_drops = 0;
-		}
-		bytes += f->caplen;
+	r = a->s.slot_len ? slots_read(a) :
+			    tpacket_block_take(&a->block, a->frames, a->batch, BATCH_BYTES);
+	if (r < 0)
+		return broken(a);
+	b->n = (size_t)r;
+	b->one_interface = true;
+	if (a->s.slot_len || a->any || a->block.n_tagged)
+		frames_finish(a, b->n);
+	if (b->n) {
+		b->frames->dropcount = a->unmarked_drops;
+		a->unmarked_drops = 0;
 	}
 	if (b->n == 0) { /* retired without a frame */
 		block_give(a);

@@ -101,7 +101,7 @@ struct header {
 };
 
 /* The frame at p, of which room bytes are left.  0, -EBADMSG. */
-static int frame_at(const uint8_t *p, uint32_t room, const struct header *h, bool cooked,
+static inline __attribute__((always_inline)) int frame_at(const uint8_t *p, uint32_t room, const struct header *h, bool cooked,
 		    struct ncpi_frame *f)
 {
 	const struct sockaddr_ll *from = (const struct sockaddr_ll *)(const void *)(p + h->sll);
@@ -130,12 +130,11 @@ bool tpacket_hardware_time(uint32_t tp_status)
 	return tp_status & TP_STATUS_TS_RAW_HARDWARE;
 }
 
-int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
+/* The frame at b->off, and on to the next one.  0, -EBADMSG. */
+static inline int next(struct tpacket_block *b, struct ncpi_frame *f)
 {
-	if (b->n_left == 0)
-		return 0;
 	if (b->off % FRAME_ALIGN || b->off > b->len || b->len - b->off < TPACKET3_HDRLEN)
-		goto bad;
+		return -EBADMSG;
 	const uint8_t *p = b->base + b->off;
 	const struct tpacket3_hdr *h = (const struct tpacket3_hdr *)(const void *)p;
 	const struct header header = {
@@ -143,22 +142,38 @@ int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
 		.status = h->tp_status, .mac = h->tp_mac, .sll = SLL_OFF,
 		.vlan_tci = (uint16_t)h->hv1.tp_vlan_tci, .vlan_tpid = h->hv1.tp_vlan_tpid,
 	};
-	uint32_t room = b->len - b->off;
+	const uint32_t room = b->len - b->off, on = h->tp_next_offset;
 
 	if (frame_at(p, room, &header, b->cooked, f) < 0)
-		goto bad;
-	b->n_kernel_times += !tpacket_hardware_time(h->tp_status);
+		return -EBADMSG;
+	f->interface = b->interface;
+	b->n_kernel_times += !tpacket_hardware_time(header.status);
+	b->n_tagged += f->vlan_tpid != 0;
 	if (--b->n_left) {
-		if (h->tp_next_offset < TPACKET3_HDRLEN || h->tp_next_offset > room)
-			goto bad;
-		for (uint32_t k = 0; k < h->tp_next_offset; k += LINE)
+		if (on < TPACKET3_HDRLEN || on > room)
+			return -EBADMSG;
+		for (uint32_t k = 0; k < on; k += LINE)
 			__builtin_prefetch(p + AHEAD + k);
-		b->off += h->tp_next_offset;
+		b->off += on;
 	}
-	return 1;
-bad:
-	b->n_left = 0;
-	return -EBADMSG;
+	return 0;
+}
+
+int tpacket_block_take(struct tpacket_block *b, struct ncpi_frame *f, uint32_t n, uint32_t bytes)
+{
+	/* A copy stays in registers; of *b the compiler must think that the stores to *f change it. */
+	struct tpacket_block at = *b;
+	uint32_t taken = 0;
+
+	for (uint32_t sum = 0; taken < n && sum < bytes && at.n_left; taken++) {
+		if (next(&at, &f[taken]) < 0) {
+			b->n_left = 0;
+			return -EBADMSG;
+		}
+		sum += f[taken].caplen;
+	}
+	*b = at;
+	return (int)taken;
 }
 
 int tpacket_slot_read(const uint8_t *slot, uint32_t len, bool cooked, struct ncpi_frame *f)

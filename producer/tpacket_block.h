@@ -19,6 +19,8 @@ struct tpacket_block {
 	uint32_t n_left; /* frames not yet walked */
 	bool cooked;	 /* set it to have a TPACKET_SLL2_LEN header in front of each frame: of a
 			  * SOCK_DGRAM socket, whose blocks have room for it and are writable */
+	uint32_t interface; /* set it to what the frames' interface is to be */
+	uint32_t n_tagged;  /* frames walked so far of which the kernel stripped a tag */
 	uint32_t n_kernel_times; /* frames walked so far that no hardware told the time of */
 	bool losing;	 /* the kernel had dropped frames since PACKET_STATISTICS was last read */
 };
@@ -36,15 +38,15 @@ int tpacket_block_begin(struct tpacket_block *b, const uint8_t *base, uint32_t l
 	__attribute__((warn_unused_result));
 
 /*
- * tpacket_block_next - the next frame.
+ * tpacket_block_take - the next frames: n at most, and none more once they have `bytes` bytes together.
  *
- *   f  data, caplen, len, ts_ns, flags (direction, reception type, offloads) and, when the kernel stripped
- *      a tag, vlan_tpid and vlan_tci are set; interface, dropcount, vlan_off are 0.  data points
- *      into the block
+ *   f  n >= 1 of them.  data, caplen, len, ts_ns, interface, flags (direction, reception type, offloads)
+ *      and, when the kernel stripped a tag, vlan_tpid and vlan_tci are set; dropcount, vlan_off are 0.
+ *      data points into the block
  *
- * Returns 1, 0 (that was all), -EBADMSG (a frame that is not inside the block; the walk is over).
+ * Returns how many; 0: that was all; -EBADMSG (a frame that is not inside the block; the walk is over).
  */
-int tpacket_block_next(struct tpacket_block *b, struct ncpi_frame *f)
+int tpacket_block_take(struct tpacket_block *b, struct ncpi_frame *f, uint32_t n, uint32_t bytes)
 	__attribute__((warn_unused_result));
 
 /* tpacket_hardware_time - did hardware tell the time of a frame with this tp_status? */
@@ -55,7 +57,7 @@ bool tpacket_hardware_time(uint32_t tp_status);
  *
  *   slot    len bytes, 16-aligned; taken (TP_STATUS_USER, acquire) and not yet given back
  *   cooked  as in struct tpacket_block
- *   f       as tpacket_block_next() fills it
+ *   f       as tpacket_block_take() fills it; interface is 0
  *
  * Returns 0, -EBADMSG (it is not inside the slot).  Source: as above.
  */

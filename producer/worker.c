@@ -82,11 +82,16 @@ int worker_learn(struct worker *w)
 	return 0;
 }
 
-/* From the source's interface numbers to the bus's. */
-static int map_interfaces(struct worker *w, struct ncpi_frame *frames, size_t n)
+/* From the source's interface numbers to the bus's, of the first n frames. */
+static int map_interfaces(struct worker *w, const struct source_batch *b, size_t n)
 {
+	const uint32_t first = n ? b->frames->interface : 0;
+
+	/* As a rule these are the same numbers. */
+	if (b->one_interface && first < w->n_interfaces && w->bus_id[first] == first)
+		return 0;
 	for (size_t i = 0; i < n; i++) {
-		struct ncpi_frame *f = &frames[i];
+		struct ncpi_frame *f = &b->frames[i];
 
 		if (f->interface >= w->n_interfaces) {
 			int r = worker_learn(w);
@@ -124,7 +129,7 @@ static size_t count_take(struct capture *c, size_t n)
 static int publish(struct worker *w, struct source_batch *b)
 {
 	size_t n = count_take(w->capture, b->n), published = 0;
-	int r = map_interfaces(w, b->frames, n);
+	int r = map_interfaces(w, b, n);
 
 	ncpi_store(&w->publishing, 1);
 	if (r == 0 && n)

@@ -78,12 +78,17 @@ static int begin_walk(struct tpacket_block *b)
 	return tpacket_block_begin(b, block, block_len);
 }
 
+static int next(struct tpacket_block *b, struct ncpi_frame *f)
+{
+	return tpacket_block_take(b, f, 1, UINT32_MAX);
+}
+
 static struct ncpi_frame only(void)
 {
 	struct tpacket_block b;
 	struct ncpi_frame f = { 0 };
 
-	if (begin_walk(&b) || tpacket_block_next(&b, &f) != 1 || tpacket_block_next(&b, &f) != 0)
+	if (begin_walk(&b) || next(&b, &f) != 1 || next(&b, &f) != 0)
 		memset(&f, 0xff, sizeof(f));
 	return f;
 }
@@ -119,7 +124,7 @@ static int spoiled(uint32_t off, uint32_t mac, uint32_t snaplen, uint32_t len)
 	frame_at(FIRST)->tp_len = len;
 	int r = begin_walk(&b);
 	if (r == 0)
-		r = tpacket_block_next(&b, &f);
+		r = next(&b, &f);
 	if (r == -EBADMSG && b.n_left && off == FIRST)
 		r = -EAGAIN; /* the walk must be over */
 	return r;
@@ -153,7 +158,7 @@ static int chained(uint32_t distance)
 	if (distance != UINT32_MAX)
 		frame_at(FIRST)->tp_next_offset = distance;
 	int r = begin_walk(&b), n = 0;
-	while (r == 0 && (r = tpacket_block_next(&b, &f)) == 1) {
+	while (r == 0 && (r = next(&b, &f)) == 1) {
 		n++;
 		r = 0;
 		if (b.n_left == 0)
@@ -218,7 +223,7 @@ static void contents(void)
 	for (uint32_t i = 0; i < N; i++)
 		add(i % 7 == 0 ? 0 : i * 3, i * 3 + 5, PACKET_HOST);
 	ok(begin_walk(&b) == 0 && !b.losing, "begins a block of many frames");
-	while (tpacket_block_next(&b, &f) == 1) {
+	while (next(&b, &f) == 1) {
 		uint32_t i = (uint32_t)n++, caplen = i % 7 == 0 ? 0 : i * 3;
 
 		good = good && f.caplen == caplen && f.len == i * 3 + 5 && !f.vlan_tpid &&
@@ -228,10 +233,10 @@ static void contents(void)
 			good = f.data[j] == fill(i, j);
 	}
 	ok(n == N && good, "and gives each with its bytes, lengths and time");
-	is_i64(0, tpacket_block_next(&b, &f), "and then no more");
+	is_i64(0, next(&b, &f), "and then no more");
 
 	begin(4096);
-	ok(begin_walk(&b) == 0 && tpacket_block_next(&b, &f) == 0, "a block without frames is none");
+	ok(begin_walk(&b) == 0 && next(&b, &f) == 0, "a block without frames is none");
 	head()->block_status |= TP_STATUS_LOSING | TP_STATUS_BLK_TMO;
 	ok(begin_walk(&b) == 0 && b.losing, "a block tells that frames were dropped");
 	begin(4096);
@@ -289,7 +294,7 @@ static void noise(void)
 			memcpy(block + at * 4, &v, sizeof(v));
 		}
 		r = begin_walk(&b);
-		while (r == 0 && (r = tpacket_block_next(&b, &f)) == 1 && n++ <= 4096) {
+		while (r == 0 && (r = next(&b, &f)) == 1 && n++ <= 4096) {
 			inside = inside && f.data >= block && f.caplen <= f.len &&
 				 f.data + f.caplen <= block + block_len;
 			for (uint32_t j = 0; inside && j < f.caplen; j++)
@@ -325,7 +330,7 @@ static void cooked(void)
 	memset(data, 0xab, 60);
 	is_i64(0, begin_walk(&b), "a block of cooked frames");
 	b.cooked = true;
-	is_i64(1, tpacket_block_next(&b, &f), "is walked");
+	is_i64(1, next(&b, &f), "is walked");
 	is_u64(80, f.caplen, "each is longer by the header");
 	is_u64(90, f.len, "also on the wire");
 	is_mem(want, f.data, 20, "which says where it came from");
@@ -334,7 +339,7 @@ static void cooked(void)
 	h->tp_mac--;
 	is_i64(0, begin_walk(&b), "one frame begins too early");
 	b.cooked = true;
-	is_i64(-EBADMSG, tpacket_block_next(&b, &f), "for a header: refused");
+	is_i64(-EBADMSG, next(&b, &f), "for a header: refused");
 }
 
 /* A slot of a V2 ring. */
@@ -366,6 +371,29 @@ static void slots(void)
 	       "refuses more bytes than the frame had");
 }
 
+/* As many at once as are asked for. */
+static void batches(void)
+{
+	struct tpacket_block b;
+	struct ncpi_frame f[8];
+
+	begin(4096);
+	for (int i = 0; i < 6; i++)
+		add(100, 100, PACKET_HOST);
+	int r = begin_walk(&b);
+	b.interface = 3;
+	is_i64(2, r ? r : tpacket_block_take(&b, f, 2, UINT32_MAX), "no more frames than asked for");
+	ok(f[0].interface == 3 && f[1].interface == 3 && f[1].data[1] == fill(1, 1),
+	   "each of the interface that was given");
+	is_i64(3, tpacket_block_take(&b, f, 8, 201), "and none once they have as many bytes");
+	ok(f[2].data[1] == fill(4, 1), "in their order");
+	is_i64(1, tpacket_block_take(&b, f, 8, UINT32_MAX), "then what is left");
+	is_i64(0, begin_walk(&b), "the same again");
+	frame_at(prev_off)->tp_mac = UINT16_MAX;
+	is_i64(-EBADMSG, tpacket_block_take(&b, f, 8, UINT32_MAX), "one bad frame is told of");
+	is_i64(0, tpacket_block_take(&b, f, 8, UINT32_MAX), "and is the last");
+}
+
 /* Whose clock it was: hardware's only where the kernel says so. */
 static void clocks(void)
 {
@@ -377,7 +405,7 @@ static void clocks(void)
 	add(60, 60, PACKET_OUTGOING)->tp_status |= TP_STATUS_TS_SOFTWARE;
 	add(60, 60, PACKET_HOST);
 	ok(begin_walk(&b) == 0 && b.n_kernel_times == 0, "a block of three frames");
-	while (tpacket_block_next(&b, &f) == 1)
+	while (next(&b, &f) == 1)
 		;
 	is_u64(2, b.n_kernel_times, "two of which have the kernel's time");
 	ok(tpacket_hardware_time(TP_STATUS_TS_RAW_HARDWARE | TP_STATUS_USER) &&
@@ -387,7 +415,7 @@ static void clocks(void)
 
 int main(void)
 {
-	plan(9 + 4 + 10 + 6 + 15 + 4 + 2 + 3 + 9);
+	plan(9 + 4 + 10 + 6 + 15 + 4 + 2 + 3 + 9 + 8);
 	block_refusals();
 	frame_refusals();
 	chains();
@@ -395,6 +423,7 @@ int main(void)
 	tags();
 	noise();
 	cooked();
+	batches();
 	clocks();
 	slots();
 	free(block);

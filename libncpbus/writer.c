@@ -201,8 +201,9 @@ static inline uint32_t tag_len(const struct ncpi_frame *f)
 	return f->vlan_tpid && f->caplen >= f->vlan_off ? 4 : 0;
 }
 
-/* Write one Enhanced Packet Block; returns its length. */
-static uint32_t epb_write(uint8_t *out, const struct ncpi_frame *f)
+/* Write one Enhanced Packet Block; returns its length.  Apart, so that the loop around usual_write()
+ * has the registers to itself. */
+static __attribute__((noinline)) uint32_t epb_write(uint8_t *out, const struct ncpi_frame *f)
 {
 	uint32_t tag = tag_len(f), caplen = f->caplen + tag;
 	uint32_t padded = NCPI_PAD4(caplen);
@@ -272,59 +273,90 @@ static inline uint32_t usual_write(uint8_t *out, const struct ncpi_frame *f)
 	return total;
 }
 
+/* What a claim for the first of some frames will hold. */
+struct measure {
+	size_t n;	    /* so many of them */
+	uint64_t bytes;	    /* of their blocks */
+	uint64_t captured;  /* of themselves, with inserted tags */
+	uint64_t truncated; /* frames of which the snaplen cut something */
+	uint32_t others;    /* not 0: they are not all of the first one's interface */
+};
+
+/* As many of n frames as fit into a claim. */
+static struct measure measure(const struct ncpi_frame *f, size_t n, uint64_t most)
+{
+	const uint32_t first = f->interface;
+	struct measure m = { 0 };
+
+	for (; m.n < n; m.n++, f++) {
+		const uint32_t tag = tag_len(f), len = epb_len(f);
+
+		if (m.bytes + len > most && m.n)
+			break;
+		m.bytes += len;
+		m.captured += f->caplen + tag;
+		m.truncated += f->caplen < f->len;
+		m.others |= f->interface ^ first;
+	}
+	return m;
+}
+
+/* P4: write the claim's n blocks, and remember its waypoints. */
+static void blocks_write(const struct ncpi_writer *w, struct ncpi_claim *c,
+			 const struct ncpi_frame *f, size_t n)
+{
+	const uint64_t step = UINT64_C(1) << w->waypoint_shift;
+	uint8_t *const start = ncpi_segment_at(w->seg, c->position), *out = start;
+	uint64_t newest_ts_ns = 0, left = step - (c->position & (step - 1));
+
+	for (size_t i = 0; i < n; i++, f++) {
+		out += f->vlan_tpid || f->dropcount ? epb_write(out, f) : usual_write(out, f);
+		if (f->ts_ns > newest_ts_ns)
+			newest_ts_ns = f->ts_ns;
+		const uint64_t written = (uint64_t)(out - start);
+		if (written >= left) {
+			const uint64_t position = c->position + written;
+
+			c->newest_ts_ns = newest_ts_ns;
+			waypoint_candidate(c, position, c->seq + i + 1);
+			left = written + step - (position & (step - 1));
+		}
+	}
+	c->newest_ts_ns = newest_ts_ns;
+}
+
+/* Of n frames, count each for its interface. */
+static void interfaces_count(struct ncpi_interface_line *lines, const struct ncpi_frame *f, size_t n,
+			     bool same)
+{
+	for (size_t i = 0, k = same ? n : 1; i < n; i += k) {
+		struct ncpi_interface_line *of = &lines[f[i].interface];
+
+		ncpi_store(&of->published, of->published + k);
+	}
+}
+
 size_t ncpi_writer_publish(struct ncpi_writer *w, uint32_t worker, const struct ncpi_frame *frames,
 			   size_t n)
 {
 	struct ncpi_worker_line *line = ncpi_worker_at(w->seg, worker);
-	struct ncpi_interface_line *interfaces = w->worker_interface[worker];
-	const unsigned shift = w->waypoint_shift;
 	size_t published = 0;
 
 	while (published < n) {
 		const struct ncpi_frame *f = frames + published;
-		uint64_t bytes = 0, captured = 0, truncated = 0;
-		size_t k = 0;
+		const struct measure m = measure(f, n - published, w->claim_max);
+		struct ncpi_claim *c = claim(w, m.bytes, m.n);
 
-		for (; published + k < n; k++) {
-			uint32_t len = epb_len(&f[k]);
-
-			if (k && bytes + len > w->claim_max)
-				break;
-			bytes += len;
-		}
-		struct ncpi_claim *c = claim(w, bytes, k);
 		if (!c)
 			break;
-		uint64_t p = c->position, newest_ts_ns = 0, counted = 0;
-		uint8_t *out = ncpi_segment_at(w->seg, p);
-		for (size_t i = 0; i < k; i++) {
-			uint32_t len = f[i].vlan_tpid || f[i].dropcount ? epb_write(out, &f[i]) :
-									  usual_write(out, &f[i]);
-
-			if (f[i].ts_ns > newest_ts_ns)
-				newest_ts_ns = f[i].ts_ns;
-			captured += f[i].caplen + tag_len(&f[i]);
-			truncated += f[i].caplen < f[i].len;
-			out += len;
-			p += len;
-			if ((p - len) >> shift != p >> shift) {
-				c->newest_ts_ns = newest_ts_ns;
-				waypoint_candidate(c, p, c->seq + i + 1);
-			}
-			if (i + 1 == k || f[i + 1].interface != f[i].interface) {
-				struct ncpi_interface_line *per = &interfaces[f[i].interface];
-
-				ncpi_store(&per->published, per->published + i + 1 - counted);
-				counted = i + 1;
-			}
-		}
-		c->newest_ts_ns = newest_ts_ns;
+		blocks_write(w, c, f, m.n);
+		interfaces_count(w->worker_interface[worker], f, m.n, m.others == 0);
 		done(w, c);
 		/* This worker's own line: nobody else adds. */
-		ncpi_store(&line->published, line->published + k);
-		ncpi_store(&line->bytes, line->bytes + captured);
-		ncpi_store(&line->truncated, line->truncated + truncated);
-		published += k;
+		ncpi_store(&line->published, line->published + m.n);
+		ncpi_store(&line->bytes, line->bytes + m.captured);
+		ncpi_store(&line->truncated, line->truncated + m.truncated);
+		published += m.n;
 	}
 	return published;
 }

@@ -4,23 +4,13 @@
 # Sourced behind tests/tap/tap.sh; $bus is the test's bus.
 # shellcheck shell=bash disable=SC2154
 
-# own_busses: from here on, NCP_DIR is a folder of this test's own in /dev/shm, which ends with it.
-# Stands behind need_net.
+# own_busses [MODE]: from here on, NCP_DIR is a folder of this test's own in /dev/shm, which ends with
+# it.  MODE: 755, so that clients are other users, too; 1777, so that producers are.
 own_busses()
 {
-	NCP_DIR=$(mktemp -d /dev/shm/ncp-test.XXXXXX) || bail "no folder in /dev/shm"
-	chmod 755 "$NCP_DIR" # clients are other users, too
-	export NCP_DIR
-	trap own_busses_end EXIT
-}
-
-own_busses_end()
-{
-	local status=$?
-
-	rm -rf "$NCP_DIR"
-	(exit "$status")
-	tap_on_exit
+	TAP_BUSSES=$(mktemp -d /dev/shm/ncp-test.XXXXXX) || bail "no folder in /dev/shm"
+	chmod "${1:-755}" "$TAP_BUSSES"
+	export NCP_DIR=$TAP_BUSSES
 }
 
 # sweep NAME...: what a step that failed may have left: processes begun by spawn, all busses.
@@ -69,6 +59,42 @@ value()
 field()
 {
 	tail -n 1 "$1" | member "$2"
+}
+
+# ledger FILE: in its last object, what was received is published, discarded, or dropped by the kernel.
+ledger()
+{
+	local r p k d
+
+	r=$(field "$1" received) p=$(field "$1" published)
+	k=$(field "$1" kernel_drops) d=$(field "$1" discarded)
+	[ "$r" = $((p + k + d)) ] || { echo "$1: $r != $p + $k + $d"; return 1; }
+}
+
+# listed FILE: what a capture holds, as text: lengths and every byte.
+listed()
+{
+	tcpdump -r "$1" -t -nn -e -xx 2>/dev/null
+}
+
+# count FILE [EXPRESSION]: its frames.
+count()
+{
+	tcpdump -r "$1" --count "${@:2}" 2>/dev/null | sed 's/ packet.*//'
+}
+
+# proc_field FILE NAME: a line of a /proc/PID/status, its blanks made one.
+proc_field()
+{
+	sed -n "s/^$2:[[:space:]]*//p" "$1" | tr -s '[:blank:]' ' ' | sed 's/ $//'
+}
+
+# without_rights PID: no capability is left to it, and none can be got.
+without_rights()
+{
+	sed -n 's/^\(CapEff\|CapPrm\|NoNewPrivs\|Seccomp\):[[:space:]]*/\1 /p' "/proc/$1/status" |
+		diff - <(printf '%s\n' "CapPrm 0000000000000000" "CapEff 0000000000000000" \
+			"NoNewPrivs 1" "Seccomp 2")
 }
 
 # series FILE: FILE, FILE1, FILE2 ..., as many as there are.

@@ -2,19 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_confined.sh - a forbidden system call inside a running producer ends it, and harms no bus.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 [ "$(uname -m)" = x86_64 ] || skip_all "syscall_inject knows x86-64 only"
 plan 17
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-conf.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-chmod 755 "$NCP_DIR"
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-state()
-{
-	ncp-stats --once --json -i "$1" | sed -n 's/.*"state":"\([a-z]*\)".*/\1/p'
-}
+own_busses
+bus=b
 
 prepares()
 {
@@ -30,7 +24,7 @@ prepares()
 starts()
 {
 	spawn_in a p ncp-producer -b b -m 16M -s 2000 "$@"
-	wait_for '[ "$(state b)" = live ]' 10
+	wait_for '[ "$(value state)" = live ]' 10
 	p=${pid[p]}
 	helper=$(pgrep -P "$p")
 }
@@ -66,7 +60,7 @@ the_tool_tells()
 	stop idle KILL 5 || :
 	starts synth:pps=1000
 	[ "$(syscall_inject "$p" getpid)" = "returned $p" ]
-	[ "$(state b)" = live ]
+	[ "$(value state)" = live ]
 	stop p INT 5
 	[ "$status" = 0 ]
 }
@@ -84,7 +78,7 @@ each_thread_is_confined()
 		[ -n "$tid" ]
 		forbidden "$tid" "$(sed -n $((i + 1))p <<<$'execve\nsocket\nopen')"
 		killed_by_itself
-		[ "$(state b)" = dead ]
+		[ "$(value state)" = dead ]
 	done
 	ncp-producer --remove b
 }
@@ -92,18 +86,17 @@ each_thread_is_confined()
 # The next one goes on where the killed one was.
 is_continued()
 {
-	local before after
+	local before
 
 	starts synth:pps=1000
-	before=$(ncp-stats --once --json -i b | grep -o '"published":[0-9]*' | head -n 1)
+	before=$(value published)
 	forbidden "$p" ptrace
 	killed_by_itself
-	wait_for '[ "$(state b)" = dead ]' 5
+	wait_for '[ "$(value state)" = dead ]' 5
 	ncp-dump -q -i b --snapshot --json="$TAP_DIR/d.json" -w "$TAP_DIR/b.pcapng"
-	[ "$(capinfos -Mc "$TAP_DIR/b.pcapng" | sed -n 's/^Number of packets: *//p')" -ge "${before#*:}" ]
+	[ "$(capinfos -Mc "$TAP_DIR/b.pcapng" | sed -n 's/^Number of packets: *//p')" -ge "$before" ]
 	starts synth:pps=1000
-	after=$(ncp-stats --once --json -i b | grep -o '"epoch":[0-9]*')
-	[ "${after#*:}" -ge 2 ]
+	[ "$(value epoch)" -ge 2 ]
 	stop p INT 5
 	[ "$status" = 0 ]
 	[ -z "$(ls "$NCP_DIR")" ]
@@ -132,7 +125,7 @@ the_helper_is_confined()
 		starts "${@:2}"
 		forbidden "$helper" "$call"
 		wait_for "! tap_runs $helper" 5
-		[ "$(state b)" = live ]
+		[ "$(value state)" = live ]
 		stop p TERM 5
 		[ "$status" = "$want" ]
 		[ "$want" = 0 ] || grep "the helper process is gone: ncp-producer --remove b" "$TAP_DIR/p.err"

@@ -2,22 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_drops.sh - a stopped producer with little room in the kernel: each lost frame is counted.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 9
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-drops.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
+own_busses
+bus=b
 
-value()
-{
-	ncp-stats --once --json -i b | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-# last KEY: of the producer's last object, before its workers'.
+# last KEY: of the producer's last object.
 last()
 {
-	tail -n 1 "$TAP_DIR/p.json" | sed -n "s/.*\"$1\":\\([0-9]*\\).*\"workers\".*/\\1/p"
+	field "$TAP_DIR/p.json" "$1"
 }
 
 pair()
@@ -33,7 +28,7 @@ exact()
 {
 	local sent n marked i
 
-	rm -rf "$NCP_DIR"/*
+	sweep p
 	spawn_in a p ncp-producer -b b -m 64M -s 2000 -B 128 --json="$TAP_DIR/p.json" "${@:2}" "$1" \
 		udp port 9
 	wait_for '[ "$(value state)" = live ]' 10

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_filecaps.sh - an ordinary user captures by file capabilities: what is kept and what is not.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_root "file capabilities are root's to give"
 need_net
 plan 9
 
 user=65012
-dir=$(mktemp -d "/dev/shm/ncp-caps.XXXXXX") || bail "no directory in /dev/shm"
-chown "$user:$user" "$dir"
-trap 'rm -rf "$dir"; tap_on_exit' EXIT
+own_busses
+chown "$user:$user" "$NCP_DIR"
 as_user=(setpriv --reuid="$user" --regid="$user" --clear-groups)
 # A program with file capabilities heeds no NCP_DIR.
-producer=("${as_user[@]}" "$TAP_DIR/ncp-producer" --dir "$dir" -b own -m 8M)
+producer=("${as_user[@]}" "$TAP_DIR/ncp-producer" --dir "$NCP_DIR" -b own -m 8M)
 
 grants()
 {
@@ -32,8 +32,7 @@ is_refused()
 	grep "^ncp-producer: interface eth0: no permission to capture: .*CAP_NET_RAW" "$TAP_DIR/p.err"
 }
 
-own() { "${as_user[@]}" ncp-stats --dir "$dir" -i own --once --json; }
-value() { own | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"; }
+value() { "${as_user[@]}" ncp-stats --dir "$NCP_DIR" -i own --once --json | member "$1"; }
 
 captures()
 {
@@ -47,31 +46,28 @@ captures()
 	wait_for '[ "$(value published)" = 100 ]' 10
 }
 
-# field PID NAME
-field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status" | tr -s '[:blank:]' ' ' | sed 's/ $//'; }
-
 capturing_has_nothing()
 {
 	local set
 
 	for set in CapInh CapPrm CapEff CapAmb; do
-		[ "$(field "$p" "$set")" = 0000000000000000 ]
+		[ "$(proc_field "/proc/$p/status" "$set")" = 0000000000000000 ]
 	done
-	[ "$(field "$p" NoNewPrivs) $(field "$p" Seccomp)" = "1 2" ]
-	[ "$(field "$p" Uid)" = "$user $user $user $user" ] # it may not become another
+	[ "$(proc_field "/proc/$p/status" NoNewPrivs) $(proc_field "/proc/$p/status" Seccomp)" = "1 2" ]
+	[ "$(proc_field "/proc/$p/status" Uid)" = "$user $user $user $user" ] # it may not become another
 	[ "$(stat -c %u "/proc/$p/mem")" = 0 ] # its user's other processes cannot look into it
 }
 
 helper_has_one()
 {
-	[ "$(field "$helper" CapEff) $(field "$helper" CapPrm)" = "0000000000002000 0000000000002000" ]
-	[ "$(field "$helper" NoNewPrivs) $(field "$helper" Seccomp)" = "1 2" ]
+	[ "$(proc_field "/proc/$helper/status" CapEff) $(proc_field "/proc/$helper/status" CapPrm)" = "0000000000002000 0000000000002000" ]
+	[ "$(proc_field "/proc/$helper/status" NoNewPrivs) $(proc_field "/proc/$helper/status" Seccomp)" = "1 2" ]
 	[ "$(stat -c %u "/proc/$helper/mem")" = 0 ]
 }
 
 names_are_the_users()
 {
-	[ "$(stat -c '%a %u' "$dir/ncp.own")" = "600 $user" ]
+	[ "$(stat -c '%a %u' "$NCP_DIR/ncp.own")" = "600 $user" ]
 }
 
 # By the helper's capability.
@@ -100,4 +96,4 @@ run_step "the helper has CAP_NET_RAW alone" helper_has_one
 run_step "the bus is the user's" names_are_the_users
 run_step "the interface made again: the helper opens it" outlives_its_interface
 run_step "it ends in order" ends
-is "" "$(ls "$dir")" "nothing is left"
+is "" "$(ls "$NCP_DIR")" "nothing is left"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_producer_rights.sh - what rights each process and thread of a running producer has.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_root "only root has rights to give up"
 plan 17
 
@@ -10,22 +11,10 @@ bus=$(bus_name rights)
 group=games
 getent group "$group" >/dev/null || bail "no group $group"
 
-# state BUS: as its header tells.
-state()
-{
-	ncp-stats --once --json -i "$1" | sed -n 's/.*"state":"\([a-z]*\)".*/\1/p'
-}
-
-# field STATUS_FILE NAME: one line of /proc/PID/status, blanks made one.
-field()
-{
-	sed -n "s/^$2:[[:space:]]*//p" "$1" | tr -s '[:blank:]' ' ' | sed 's/ $//'
-}
-
 starts()
 {
 	spawn producer ncp-producer -b "$bus" -m 8M -g "$group" synth:pps=1000
-	wait_for '[ "$(state $bus)" = live ]' 10
+	wait_for '[ "$(value state)" = live ]' 10
 	p=${pid[producer]}
 	helper=$(pgrep -P "$p")
 	[ -n "$helper" ]
@@ -37,7 +26,7 @@ every_thread()
 	local task n=0
 
 	for task in /proc/"$p"/task/*/status; do
-		[[ $(field "$task" "$1") =~ ^($2)$ ]] || { grep -H "^$1" "$task"; return 1; }
+		[[ $(proc_field "$task" "$1") =~ ^($2)$ ]] || { grep -H "^$1" "$task"; return 1; }
 		n=$((n + 1))
 	done
 	# The main thread, the waker, one worker: each was looked at.
@@ -49,7 +38,7 @@ is_unprivileged()
 {
 	local uid
 
-	uid=$(field "/proc/$p/status" Uid | cut -d' ' -f1)
+	uid=$(proc_field "/proc/$p/status" Uid | cut -d' ' -f1)
 	[ "$uid" -gt 0 ] && [ "$uid" != 65534 ]
 	every_thread Uid "$uid $uid $uid $uid"
 	every_thread Gid "[1-9][0-9]* [1-9][0-9]* [1-9][0-9]* [1-9][0-9]*"
@@ -74,7 +63,7 @@ is_confined()
 # No descriptor leads to the segment any more: it is mapped.
 has_closed_the_segment()
 {
-	[ "$(state "$bus")" = live ]
+	[ "$(value state)" = live ]
 	! readlink "/proc/$p"/fd/* | grep -x ".*/ncp\.$bus"
 }
 
@@ -87,11 +76,11 @@ is_not_traceable()
 # helper_has CAPABILITIES: those, and the right to nothing more.
 helper_has()
 {
-	[ "$(field "/proc/$helper/status" CapEff)" = "$1" ]
-	[ "$(field "/proc/$helper/status" CapPrm)" = "$1" ]
-	[ "$(field "/proc/$helper/status" CapBnd)" = 0000000000000000 ]
-	[ "$(field "/proc/$helper/status" NoNewPrivs)" = 1 ]
-	[ "$(field "/proc/$helper/status" Seccomp)" = 2 ]
+	[ "$(proc_field "/proc/$helper/status" CapEff)" = "$1" ]
+	[ "$(proc_field "/proc/$helper/status" CapPrm)" = "$1" ]
+	[ "$(proc_field "/proc/$helper/status" CapBnd)" = 0000000000000000 ]
+	[ "$(proc_field "/proc/$helper/status" NoNewPrivs)" = 1 ]
+	[ "$(proc_field "/proc/$helper/status" Seccomp)" = 2 ]
 }
 
 # The lock's release, when the capturing process dies, must not wait for the helper; and the
@@ -130,7 +119,7 @@ ordinary_user()
 {
 	own=$(bus_name own)
 	spawn own "${as_stranger[@]}" ncp-producer -b "$own" -m 8M synth:pps=1000
-	NCP_TRUST=65012 wait_for '[ "$(state $own)" = live ]' 10
+	NCP_TRUST=65012 wait_for '[ "$(bus_value $own state)" = live ]' 10
 	p=${pid[own]}
 	every_thread Uid "65012 65012 65012 65012"
 	is_confined
@@ -169,7 +158,7 @@ is 0 "$status" "it ends in order"
 interface_starts()
 {
 	spawn producer ncp-producer -b "$bus" -m 16M -g "$group" --workers 2 --unlink lo
-	wait_for '[ "$(state $bus)" = live ]' 10
+	wait_for '[ "$(value state)" = live ]' 10
 	p=${pid[producer]}
 	helper=$(pgrep -P "$p")
 	is_unprivileged

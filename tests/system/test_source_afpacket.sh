@@ -40,17 +40,6 @@ begin()
 	capture "$@" && judge "$@"
 }
 
-# What a file holds, as text: lengths and every byte.
-listed()
-{
-	tcpdump -r "$1" -t -nn -e -xx 2>/dev/null
-}
-
-count()
-{
-	tcpdump -r "$1" --count 2>/dev/null | sed 's/ packet.*//'
-}
-
 # finish: everything sent has come; stop the producer, save its bus.
 finish()
 {
@@ -71,16 +60,6 @@ same()
 	listed "$TAP_DIR/t.pcap" >"$TAP_DIR/t.txt"
 	listed "$TAP_DIR/b.pcapng" >"$TAP_DIR/b.txt"
 	diff "$TAP_DIR/t.txt" "$TAP_DIR/b.txt"
-}
-
-# ledger: received by the hook = published + discarded + dropped by the kernel, at the end.
-ledger()
-{
-	local r p k d
-
-	r=$(field "$TAP_DIR/p.json" received) p=$(field "$TAP_DIR/p.json" published)
-	k=$(field "$TAP_DIR/p.json" kernel_drops) d=$(field "$TAP_DIR/p.json" discarded)
-	[ "$r" = $((p + k + ${d:-0})) ] || { echo "$r != $p + $k + $d"; return 1; }
 }
 
 mac()
@@ -107,7 +86,7 @@ sees_all()
 	n=$(mix)
 	in_netns b frame_send eth0 1000 "${pace:-0}" 200
 	same $((n + 1000))
-	ledger
+	ledger "$TAP_DIR/p.json"
 	[ "$(field "$TAP_DIR/p.json" received)" = $((n + 1000)) ]
 }
 
@@ -133,7 +112,7 @@ filtered()
 	begin a eth0
 	mix
 	same "$1"
-	ledger
+	ledger "$TAP_DIR/p.json"
 }
 
 flagged()
@@ -162,7 +141,7 @@ directed()
 	mix
 	in_netns a frame_send eth0 5 0 60
 	same "$2"
-	ledger
+	ledger "$TAP_DIR/p.json"
 }
 
 # A connection: its sender leaves checksums, and where the kernel tells that, segments to the
@@ -212,7 +191,7 @@ cooked()
 	all=$((all + $(in_netns a frame_send lo 10 0 100)))
 	[ "$all" = 66 ]
 	same "$1"
-	ledger
+	ledger "$TAP_DIR/p.json"
 }
 
 # cooked_filtered N EXPRESSION
@@ -248,7 +227,7 @@ immediate()
 	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
 	veth_pair a eth0 b eth0
 	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
-	ledger
+	ledger "$TAP_DIR/p.json"
 	frame_check "$TAP_DIR/b.pcapng" | grep "frames=2001 first=0 last=2000 holes=0 duplicates=0"
 }
 
@@ -289,7 +268,7 @@ loopback_once()
 	n=$(in_netns a frame_mix lo)
 	in_netns a frame_send lo 100 0 100
 	same $((n + 100))
-	ledger
+	ledger "$TAP_DIR/p.json"
 	[ "$(field "$TAP_DIR/p.json" received)" = $((n + 100)) ]
 }
 
@@ -326,7 +305,7 @@ drops()
 	wait_for '[ "$(value kernel_drops)" -gt 0 ]' 10
 	more=$(in_netns b frame_send eth0 100 1000 100 20000)
 	finish
-	ledger
+	ledger "$TAP_DIR/p.json"
 	[ "$(field "$TAP_DIR/p.json" received)" = $((sent + more)) ]
 	dropped=$(field "$TAP_DIR/p.json" kernel_drops)
 	[ "$dropped" -gt 1000 ]
@@ -396,7 +375,7 @@ stopped_in_flood()
 		wait_for '[ "$(value published)" -gt 1000 ]' 10
 		finish
 		stop s KILL 5
-		ledger
+		ledger "$TAP_DIR/p.json"
 		[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
 		frame_check "$TAP_DIR/b.pcapng" | grep "holes=0 duplicates=0"
 	done
@@ -443,7 +422,7 @@ gone_and_back()
 	in_netns b frame_send eth0 10 0 100 20
 	wait_for '[ "$(value published)" = 30 ]' 5
 	finish
-	ledger
+	ledger "$TAP_DIR/p.json"
 	frame_check "$TAP_DIR/b.pcapng" | grep "frames=30 first=0 last=29 holes=0 duplicates=0"
 }
 
@@ -463,7 +442,7 @@ flapping()
 	wait_for '[ "$(value published)" -gt $((n + 1000)) ]' 10
 	stop s KILL 5
 	finish
-	ledger
+	ledger "$TAP_DIR/p.json"
 	frame_check "$TAP_DIR/b.pcapng" >"$TAP_DIR/check" || : # holes: while it was down
 	grep "duplicates=0 other=0" "$TAP_DIR/check"
 }
@@ -511,7 +490,7 @@ back_as_another()
 	again raw
 	sleep_until_still
 	finish
-	ledger
+	ledger "$TAP_DIR/p.json"
 	capinfos "$TAP_DIR/b.pcapng" | grep "Number of interfaces in file: 2"
 	[ "$(capinfos "$TAP_DIR/b.pcapng" | grep -c "Name = it0")" = 2 ]
 	tshark -r "$TAP_DIR/b.pcapng" -T fields -e frame.encap_type 2>/dev/null | sort | uniq -c |

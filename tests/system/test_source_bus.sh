@@ -2,54 +2,23 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_source_bus.sh - a narrower view of a bus is a bus: what it shows, and what its ledger says.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 14
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-view.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-chmod 1777 "$NCP_DIR" # as /dev/shm: others make busses there, too
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-value()
-{
-	ncp-stats --once --json -i "$1" | sed -n "s/^[^[]*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-# field FILE KEY: of a producer's last object.
-field()
-{
-	tail -n 1 "$TAP_DIR/$1.json" | sed -n "s/^[^}]*\"$2\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-sweep()
-{
-	local name
-
-	for name in a b v w d; do
-		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
-	done
-	rm -rf "$NCP_DIR"/* "$TAP_DIR"/*.json
-}
+own_busses 1777 # as /dev/shm: others make busses there, too
 
 # produce NAME ARG...: a producer of the bus NAME, until it can be attached.
 produce()
 {
+	rm -f "$TAP_DIR/$1.json" # of the one before
 	spawn "$1" ncp-producer -b "$1" --json="$TAP_DIR/$1.json" "${@:2}"
 	wait_for "grep '\"ring_size\"' '$TAP_DIR/$1.json'" 10
 }
 
 is_state()
 {
-	wait_for "[ \"\$(value $1 state)\" = $2 ]" 10
-}
-
-ledger()
-{
-	local r p k d
-
-	r=$(field "$1" received) p=$(field "$1" published) k=$(field "$1" kernel_drops)
-	d=$(field "$1" discarded)
-	[ "$r" = $((p + k + d)) ] || { echo "$1: $r != $p + $k + $d"; return 1; }
+	wait_for "[ \"\$(bus_value $1 state)\" = $2 ]" 10
 }
 
 # Three in a row, each of which waits for the next: no frame is lost on the way.
@@ -65,16 +34,16 @@ reliable_chain()
 	done
 	frame_check "$TAP_DIR/d.pcapng" | grep "^frames=200000 first=0 last=199999 holes=0 duplicates=0 other=0"
 	for name in a v w; do
-		ledger "$name"
-		[ "$(field "$name" received)" = 200000 ]
-		[ "$(field "$name" state)" = ended ]
+		ledger "$TAP_DIR/$name.json"
+		[ "$(field "$TAP_DIR/$name.json" received)" = 200000 ]
+		[ "$(field "$TAP_DIR/$name.json" state)" = ended ]
 	done
 	# Nothing is left but, for a second, lines of clients that are gone.
 	! ls "$NCP_DIR" | grep -v "+clients$"
 }
 
-# listed FILE: all that a view keeps.
-listed()
+# kept FILE: all that a view keeps.
+kept()
 {
 	tshark -r "$1" -T fields -e frame.time_epoch -e frame.interface_name -e frame.encap_type -e frame.len \
 		-e frame.packet_flags -e ip.id -e udp.srcport -e udp.payload 2>/dev/null
@@ -85,7 +54,7 @@ keeps_all()
 {
 	local n
 
-	sweep
+	sweep a b v w d
 	in_netns a ip tuntap add tun0 mode tun
 	ip -n "$(netns_name a)" link set tun0 up
 	spawn_in a a ncp-producer -b a -m 64M -s 65536 --json="$TAP_DIR/a.json" eth0,tun0
@@ -95,36 +64,36 @@ keeps_all()
 	n=$(in_netns b frame_mix eth0 "$(in_netns a cat /sys/class/net/eth0/address)")
 	n=$((n + $(in_netns a frame_mix tun0)))
 	n=$((n + $(in_netns a frame_send eth0 100 0 200)))
-	wait_for "[ \"\$(value v published)\" = $n ]" 10
+	wait_for "[ \"\$(bus_value v published)\" = $n ]" 10
 	stop v TERM 10
 	[ "$status" = 0 ]
 	stop a TERM 10
-	ledger v
-	[ "$(field v received)" = "$n" ]
+	ledger "$TAP_DIR/v.json"
+	[ "$(field "$TAP_DIR/v.json" received)" = "$n" ]
 	for name in a v; do
 		ncp-dump -q -i "$name" --snapshot -w "$TAP_DIR/$name.pcapng"
-		listed "$TAP_DIR/$name.pcapng" >"$TAP_DIR/$name.txt"
+		kept "$TAP_DIR/$name.pcapng" >"$TAP_DIR/$name.txt"
 		[ "$(wc -l <"$TAP_DIR/$name.txt")" = "$n" ]
 	done
 	diff "$TAP_DIR/a.txt" "$TAP_DIR/v.txt"
 	[ "$(cut -f 2 "$TAP_DIR/v.txt" | sort -u | xargs)" = "eth0 tun0" ]
-	[ "$(value v state)" = stopped ]
+	[ "$(bus_value v state)" = stopped ]
 }
 
 # view_of_flows ARG...: of four flows, one; of each of its frames, 60 bytes.
 narrower()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 64M -s 2000 --wait-clients 1 --reliable synth:count=40000,size=500,flows=4,seed=1
 	produce v -m 64M -s 60 --reliable bus:a "src host $(first_source)"
 	reap a 20
 	reap v 20
 	[ "$status" = 0 ]
-	ledger v
-	[ "$(field v published)" = 10000 ]
-	[ "$(field v discarded)" = 30000 ]
-	[ "$(field v bytes)" = 600000 ]
-	[ "$(field v truncated)" = 10000 ]
+	ledger "$TAP_DIR/v.json"
+	[ "$(field "$TAP_DIR/v.json" published)" = 10000 ]
+	[ "$(field "$TAP_DIR/v.json" discarded)" = 30000 ]
+	[ "$(field "$TAP_DIR/v.json" bytes)" = 600000 ]
+	[ "$(field "$TAP_DIR/v.json" truncated)" = 10000 ]
 }
 
 first_source()
@@ -137,17 +106,17 @@ first_source()
 
 outbound_only()
 {
-	sweep
+	sweep a b v w d
 	spawn_in a a ncp-producer -b a -m 16M -s 2000 --json="$TAP_DIR/a.json" eth0
 	is_state a live
 	produce v -m 16M -s 2000 -Q out bus:a
 	is_state v live
 	in_netns a frame_send eth0 50 0 100 0
 	in_netns b frame_send eth0 70 0 100 50
-	wait_for '[ $(($(value v published) + $(value v discarded))) = 120 ]' 10
+	wait_for '[ $(($(bus_value v published) + $(bus_value v discarded))) = 120 ]' 10
 	stop v TERM 10
-	ledger v
-	[ "$(field v published)" = 50 ]
+	ledger "$TAP_DIR/v.json"
+	[ "$(field "$TAP_DIR/v.json" published)" = 50 ]
 }
 
 # A view that is stopped while its bus laps it: what it lost is its own loss, exact and marked.
@@ -155,54 +124,54 @@ lapped()
 {
 	local k
 
-	sweep
+	sweep a b v w d
 	produce a -m 1M -s 200 --wait-clients 1 synth:pps=200000
 	produce v -m 64M -s 200 bus:a
-	wait_for '[ "$(value v published)" -gt 1000 ]' 10
+	wait_for '[ "$(bus_value v published)" -gt 1000 ]' 10
 	kill -STOP "${pid[v]}"
-	n=$(value a published)
-	wait_for "[ \"\$(value a published)\" -gt $((n + 100000)) ]" 20
+	n=$(bus_value a published)
+	wait_for "[ \"\$(bus_value a published)\" -gt $((n + 100000)) ]" 20
 	kill -CONT "${pid[v]}"
-	wait_for '[ "$(value v kernel_drops)" -gt 0 ]' 10
-	n=$(value v published)
-	wait_for "[ \"\$(value v published)\" -gt $((n + 1000)) ]" 10
+	wait_for '[ "$(bus_value v kernel_drops)" -gt 0 ]' 10
+	n=$(bus_value v published)
+	wait_for "[ \"\$(bus_value v published)\" -gt $((n + 1000)) ]" 10
 	stop v TERM 10
 	[ "$status" = 0 ]
 	stop a TERM 10
-	ledger v
-	k=$(field v kernel_drops)
+	ledger "$TAP_DIR/v.json"
+	k=$(field "$TAP_DIR/v.json" kernel_drops)
 	[ "$k" -gt 50000 ]
 	ncp-dump -q -i v --snapshot -w "$TAP_DIR/v.pcapng"
 	frame_check "$TAP_DIR/v.pcapng" >"$TAP_DIR/check" || :
 	cat "$TAP_DIR/check"
-	grep "^frames=$(field v published) .*holes=$k duplicates=0 other=0" "$TAP_DIR/check"
+	grep "^frames=$(field "$TAP_DIR/v.json" published) .*holes=$k duplicates=0 other=0" "$TAP_DIR/check"
 	[ "$(tests/tools/dropcounts.py "$TAP_DIR/v.pcapng")" = "$k" ]
 }
 
 # Marks of the bus that is viewed go on to the next frame that is shown.
 passes_marks_on()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 1M -s 200 --wait-clients 1 synth:pps=200000
 	produce v -m 64M -s 200 bus:a
 	produce w -m 64M -s 200 --keep bus:v "udp[15] & 1 = 0"
-	wait_for '[ "$(value w published)" -gt 1000 ]' 10
+	wait_for '[ "$(bus_value w published)" -gt 1000 ]' 10
 	kill -STOP "${pid[v]}"
-	n=$(value a published)
-	wait_for "[ \"\$(value a published)\" -gt $((n + 100000)) ]" 20
+	n=$(bus_value a published)
+	wait_for "[ \"\$(bus_value a published)\" -gt $((n + 100000)) ]" 20
 	kill -CONT "${pid[v]}"
-	wait_for '[ "$(value w kernel_drops)" -gt 0 ]' 10
+	wait_for '[ "$(bus_value w kernel_drops)" -gt 0 ]' 10
 	# It ends, and with it the other two, one after the other, when they have drained it.
 	stop a TERM 10
 	reap v 10
 	reap w 10
-	ledger v
-	ledger w
+	ledger "$TAP_DIR/v.json"
+	ledger "$TAP_DIR/w.json"
 	# Less what v may have lost before w began, or at the very end with no frame behind it.
-	[ "$(field w kernel_drops)" -gt 50000 ]
-	[ "$(field w kernel_drops)" -le "$(field v kernel_drops)" ]
+	[ "$(field "$TAP_DIR/w.json" kernel_drops)" -gt 50000 ]
+	[ "$(field "$TAP_DIR/w.json" kernel_drops)" -le "$(field "$TAP_DIR/v.json" kernel_drops)" ]
 	ncp-dump -q -i w --snapshot -w "$TAP_DIR/w.pcapng"
-	[ "$(tests/tools/dropcounts.py "$TAP_DIR/w.pcapng")" = "$(field w kernel_drops)" ]
+	[ "$(tests/tools/dropcounts.py "$TAP_DIR/w.pcapng")" = "$(field "$TAP_DIR/w.json" kernel_drops)" ]
 }
 
 # The source bus stops and goes on, is killed and taken over, is replaced: the view goes on.
@@ -210,7 +179,7 @@ follows()
 {
 	local before
 
-	sweep
+	sweep a b v w d
 	spawn_in a a ncp-producer -b a -m 16M -s 2000 --json="$TAP_DIR/a.json" eth0
 	is_state a live
 	produce v -m 64M -s 2000 bus:a
@@ -243,23 +212,23 @@ follows()
 	numbered 4000
 	stop v TERM 10
 	[ "$status" = 0 ]
-	ledger v
+	ledger "$TAP_DIR/v.json"
 	ncp-dump -q -i v --snapshot -w "$TAP_DIR/v.pcapng"
 	frame_check "$TAP_DIR/v.pcapng" | grep "^frames=5000 first=0 last=4999 holes=0 duplicates=0 other=0"
-	[ "$(field v received)" = 5000 ]
+	[ "$(field "$TAP_DIR/v.json" received)" = 5000 ]
 }
 
 # numbered FIRST: a thousand frames, until all are in the view.
 numbered()
 {
 	in_netns b frame_send eth0 1000 20000 100 "$1"
-	wait_for "[ \"\$(value v published)\" = $(($1 + 1000)) ]" 10
+	wait_for "[ \"\$(bus_value v published)\" = $(($1 + 1000)) ]" 10
 }
 
 # Drained, then ended, under a client's eyes.
 ends_with_it()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 8M -s 2000 --wait-clients 1 --reliable synth:count=5000
 	produce v -m 8M -s 2000 --reliable --wait-clients 1 bus:a
 	spawn d ncp-dump -i v --wait --reliable -w "$TAP_DIR/d.pcapng"
@@ -274,61 +243,58 @@ ends_with_it()
 # A view's own restart continues its bus; at full speed it stops at once.
 restarts()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 8M -s 200 synth:pps=100000
 	produce v -m 8M -s 200 bus:a
 	for epoch in 2 3 4; do
-		n=$(value v published)
-		wait_for "[ \"\$(value v published)\" -gt $((n + 100)) ]" 10
+		n=$(bus_value v published)
+		wait_for "[ \"\$(bus_value v published)\" -gt $((n + 100)) ]" 10
 		stop v TERM 10
 		[ "$status" = 0 ]
-		ledger v
-		rm "$TAP_DIR/v.json"
+		ledger "$TAP_DIR/v.json"
 		produce v -m 8M -s 200 bus:a
-		[ "$(value v epoch)" = "$epoch" ]
+		[ "$(bus_value v epoch)" = "$epoch" ]
 	done
 }
 
 two_in_one()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 8M -s 2000 --wait-clients 1 --reliable synth:count=3000
 	produce b -m 8M -s 2000 --wait-clients 1 --reliable synth:count=4000
 	produce v -m 8M -s 2000 --reliable bus:a,bus:b
 	reap v 20
 	[ "$status" = 0 ]
-	[ "$(field v published)" = 7000 ]
-	ledger v
+	[ "$(field "$TAP_DIR/v.json" published)" = 7000 ]
+	ledger "$TAP_DIR/v.json"
 }
 
 waits()
 {
-	sweep
+	sweep a b v w d
 	spawn v ncp-producer --json="$TAP_DIR/v.json" -b v -m 8M -s 2000 --wait bus:a
 	wait_for 'grep "waiting for it" "$TAP_DIR/v.json"' 5
 	[ ! -e "$NCP_DIR/ncp.v" ]
 	produce a -m 8M -s 2000 synth:pps=1000
-	wait_for '[ "$(value v published)" -gt 10 ]' 10
+	wait_for '[ "$(bus_value v published)" -gt 10 ]' 10
 	stop v TERM 5
 	[ "$status" = 0 ]
 }
 
-without_rights()
+confined()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 8M -s 2000 synth:pps=1000
 	produce v -m 8M -s 2000 bus:a
 	is_state v live
-	sed -n 's/^\(CapEff\|CapPrm\|NoNewPrivs\|Seccomp\):[[:space:]]*/\1 /p' "/proc/${pid[v]}/status" |
-		diff - <(printf '%s\n' "CapPrm 0000000000000000" "CapEff 0000000000000000" \
-			"NoNewPrivs 1" "Seccomp 2")
+	without_rights "${pid[v]}"
 	# In the other bus it is a client like any other.
 	ncp-stats --once --json -i a | grep '"name":"ncp-producer v"'
 	# Its line is deleted under it: it is done without.
 	rm "$NCP_DIR"/ncp.a+clients/*.*
-	n=$(value v published)
+	n=$(bus_value v published)
 	sleep 0.6
-	wait_for "[ \"\$(value v published)\" -gt $n ]" 10
+	wait_for "[ \"\$(bus_value v published)\" -gt $n ]" 10
 	stop v TERM 5
 	[ "$status" = 0 ]
 }
@@ -343,15 +309,14 @@ unprivileged()
 {
 	local who=(setpriv --reuid=65012 --regid=65011 --groups=65010)
 
-	sweep
+	sweep a b v w d
 	produce a -m 8M -s 2000 -g 65010 synth:pps=2000
 	spawn v "${who[@]}" ncp-producer -b v -m 8M -s 100 bus:a udp
 	wait_for '[ "$("${who[@]}" env PATH="$PATH" ncp-stats --once --json -i v |
-		sed -n "s/^[^[]*\"published\":\([0-9]*\).*/\1/p")" -gt 10 ]' 10
+		member published)" -gt 10 ]' 10
 	[ "$(stat -c %u "$NCP_DIR/ncp.v")" = 65012 ]
 	# Replaced: the helper, who is he, opens it again.
 	stop a KILL 5
-	rm "$TAP_DIR/a.json"
 	produce a -m 16M -s 2000 -g 65010 synth:pps=2000
 	"${who[@]}" env PATH="$PATH" ncp-dump -q -i v -c 100 -w - >"$TAP_DIR/d.pcapng"
 	stop v TERM 5
@@ -380,7 +345,7 @@ refuses()
 
 refusals()
 {
-	sweep
+	sweep a b v w d
 	produce a -m 8M -s 2000 synth:pps=1000
 	refuses 3 "bus:nosuch: no such bus: ncp-stats --list" -b q bus:nosuch
 	refuses 2 "bus:a: it would read what it writes: name another bus with -b" -b a bus:a
@@ -409,7 +374,7 @@ run_step "ends with the other bus" ends_with_it
 run_step "is stopped and continued at full speed" restarts
 run_step "two busses in one" two_in_one
 run_step "waits for a bus that is not there" waits
-run_step "no capability, no new privileges, seccomp" without_rights
+run_step "no capability, no new privileges, seccomp" confined
 run_step_if has_users "there are no other users in a user namespace" \
 	"made by a member of the group, without any privilege" unprivileged
 run_step "refusals, one line each" refusals

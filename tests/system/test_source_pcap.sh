@@ -2,38 +2,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_source_pcap.sh - devices that libpcap opens: what tcpdump sees on them, and what was lost.
 . tests/tap/tap.sh
+. tests/system/lib.sh
 need_net
 plan 22
 
-NCP_DIR=$(mktemp -d "/dev/shm/ncp-pcap.XXXXXX") || bail "no directory in /dev/shm"
-export NCP_DIR
-trap 'rm -rf "$NCP_DIR"; tap_on_exit' EXIT
-
-value()
-{
-	ncp-stats --once --json -i b | sed -n "s/^[^[]*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-# field KEY: of the producer's last object.
-field()
-{
-	tail -n 1 "$TAP_DIR/p.json" | sed -n "s/^[^}]*\"$1\":\"\\{0,1\\}\\([^,\"}]*\\).*/\\1/p"
-}
-
-sweep()
-{
-	local name
-
-	for name in p t d; do
-		[ -z "${pid[$name]:-}" ] || stop "$name" KILL 5 || :
-	done
-	rm -rf "$NCP_DIR"/* "$TAP_DIR"/*.pcap*
-}
+own_busses
+bus=b
 
 # capture STEM DEVICE PRODUCER-ARG...: a producer on bus b in a namespace, until it is live.
 capture()
 {
-	sweep
+	sweep p t d
 	spawn_in "$1" p ncp-producer -b b -m 64M -s 65536 --json="$TAP_DIR/p.json" "${@:3}" "pcap:$2" \
 		${filter:+"$filter"}
 	wait_for '[ "$(value state)" = live ]' 10
@@ -42,19 +21,8 @@ capture()
 # judge STEM DEVICE TCPDUMP-ARG...: tcpdump, until it listens.
 judge()
 {
-	rm -f "$TAP_DIR/t.err"
 	spawn_in "$1" t tcpdump -Z root -U -i "$2" -w "$TAP_DIR/t.pcap" "${@:3}" ${filter:+"$filter"}
 	wait_for 'grep -q "listening on" "$TAP_DIR/t.err"' 10
-}
-
-listed()
-{
-	tcpdump -r "$1" -t -nn -e -xx 2>/dev/null
-}
-
-count()
-{
-	tcpdump -r "$1" --count 2>/dev/null | sed 's/ packet.*//'
 }
 
 finish()
@@ -62,18 +30,9 @@ finish()
 	stop p TERM 10
 	[ "$status" = 0 ]
 	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
-	ledger
+	ledger "$TAP_DIR/p.json"
 	ncp-producer --remove b
 	[ -z "$(ls "$NCP_DIR")" ]
-}
-
-# What was received is published, discarded, or dropped by the kernel.
-ledger()
-{
-	local r p k d
-
-	r=$(field received) p=$(field published) k=$(field kernel_drops) d=$(field discarded)
-	[ "$r" = $((p + k + d)) ] || { echo "$r != $p + $k + $d"; return 1; }
 }
 
 # same N: tcpdump saw N frames, and so did we, the same ones.
@@ -103,15 +62,15 @@ seen()
 interface()
 {
 	seen ""
-	[ "$(field received)" = "$n" ]
+	[ "$(field "$TAP_DIR/p.json" received)" = "$n" ]
 }
 
 # What libpcap passes over is counted, too: the kernel's filter let it pass.
 inbound()
 {
 	seen 1018 -Q in
-	[ "$(field received)" = "$n" ]
-	[ "$(field discarded)" = 5 ]
+	[ "$(field "$TAP_DIR/p.json" received)" = "$n" ]
+	[ "$(field "$TAP_DIR/p.json" discarded)" = 5 ]
 }
 
 filtered()
@@ -119,7 +78,7 @@ filtered()
 	local filter="udp and port 9"
 
 	seen 1014
-	[ "$(field received)" = 1014 ]
+	[ "$(field "$TAP_DIR/p.json" received)" = 1014 ]
 }
 
 # cooked N [FILTER]: "any", by libpcap.
@@ -156,11 +115,11 @@ stalled()
 	in_netns "$3" frame_send eth0 1 0 200 "$n"
 	wait_for "[ \$((\$(value published) + \$(value kernel_drops))) = $((n + 1)) ]" 10
 	finish
-	k=$(field kernel_drops)
+	k=$(field "$TAP_DIR/p.json" kernel_drops)
 	[ "$k" -gt 100 ]
-	[ "$(field received)" = $((n + 1)) ]
+	[ "$(field "$TAP_DIR/p.json" received)" = $((n + 1)) ]
 	frame_check "$TAP_DIR/b.pcapng" >"$TAP_DIR/check" || :
-	grep "^frames=$(field published) first=0 last=$n holes=$k duplicates=0 other=0" "$TAP_DIR/check"
+	grep "^frames=$(field "$TAP_DIR/p.json" published) first=0 last=$n holes=$k duplicates=0 other=0" "$TAP_DIR/check"
 	[ "$(tests/tools/dropcounts.py "$TAP_DIR/b.pcapng")" = "$k" ]
 }
 
@@ -179,7 +138,7 @@ down_and_gone()
 	[ "$status" = 1 ]
 	cat "$TAP_DIR/p.err" "$TAP_DIR/p.json"
 	grep '"what":"pcap:eth0","why":"the interface is gone"' "$TAP_DIR/p.json"
-	ledger
+	ledger "$TAP_DIR/p.json"
 	# Left to the next start.
 	[ "$(value state)" = stopped ]
 }
@@ -200,12 +159,10 @@ waited_for()
 }
 
 # No right is left, while frames come.
-without_rights()
+confined()
 {
 	capture a "$1"
-	sed -n 's/^\(CapEff\|CapPrm\|NoNewPrivs\|Seccomp\):[[:space:]]*/\1 /p' "/proc/${pid[p]}/status" |
-		diff - <(printf '%s\n' "CapPrm 0000000000000000" "CapEff 0000000000000000" \
-			"NoNewPrivs 1" "Seccomp 2")
+	without_rights "${pid[p]}"
 	finish
 }
 
@@ -269,8 +226,8 @@ hooks()
 	wait_for "[ \"\$(value published)\" = $((2 * N)) ]" 10
 	[ $(($(passed) - before)) = "$N" ]
 	finish
-	[ "$(field received)" = $((2 * N)) ]
-	[ "$(field kernel_drops)" = 0 ]
+	[ "$(field "$TAP_DIR/p.json" received)" = $((2 * N)) ]
+	[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
 	# Each hook's frames in a file of its own: every number once, in order.
 	for i in 5 6; do
 		tshark -r "$TAP_DIR/b.pcapng" -Y "frame.interface_name == \"nflog:$i\"" \
@@ -299,13 +256,12 @@ tcpdump_agrees()
 	in_netns s frame_send eth0 2000 5000 200
 	wait_for "[ \"\$(count $TAP_DIR/t.pcap)\" = 2000 ]" 10
 	stop t INT 5
-	mv "$TAP_DIR/t.pcap" "$TAP_DIR/first" # capture sweeps
 	capture r nflog:5
 	in_netns s frame_send eth0 2000 5000 200
 	wait_for '[ "$(value published)" = 2000 ]' 10
 	finish
 	# The same packets; the messages around ours bear a number besides.
-	tcpdump -r "$TAP_DIR/first" -t -nn -x 2>/dev/null >"$TAP_DIR/t.txt"
+	tcpdump -r "$TAP_DIR/t.pcap" -t -nn -x 2>/dev/null >"$TAP_DIR/t.txt"
 	tcpdump -r "$TAP_DIR/b.pcapng" -t -nn -x 2>/dev/null >"$TAP_DIR/b.txt"
 	[ "$(grep -c '^IP 10.9.0.1.12345 > 10.9.0.2.9: UDP, length 158' "$TAP_DIR/t.txt")" = 2000 ]
 	diff "$TAP_DIR/t.txt" "$TAP_DIR/b.txt"
@@ -320,8 +276,8 @@ log_filtered()
 	in_netns s frame_send eth0 200 5000 60
 	wait_for '[ $(($(value published) + $(value discarded))) = 500 ]' 10
 	finish
-	[ "$(field received)" = 500 ]
-	[ "$(field published)" = 300 ]
+	[ "$(field "$TAP_DIR/p.json" received)" = 500 ]
+	[ "$(field "$TAP_DIR/p.json" published)" = 300 ]
 }
 
 # Sooner than the second after which the kernel would hand over what is not many: when it came to the
@@ -357,7 +313,7 @@ dbus()
 	wait_for '[ "$(value published)" -ge 3 ]' 10
 	stop p TERM 5
 	[ "$status" = 0 ]
-	ledger
+	ledger "$TAP_DIR/p.json"
 	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
 	[ "$(tshark -r "$TAP_DIR/b.pcapng" -Y 'dbus.member == "Number"' 2>/dev/null | wc -l)" = 3 ]
 	stop d TERM 5
@@ -380,7 +336,7 @@ refuses()
 
 refusals()
 {
-	sweep
+	sweep p t d
 	refuses 1 "pcap:nosuch0: no such device: ncp-producer -D lists them" pcap:nosuch0
 	refuses 2 "pcap:: no device" pcap:
 	refuses 2 "pcap:nfqueue:1: each of its frames waits for a verdict" pcap:nfqueue:1
@@ -426,7 +382,7 @@ run_step "a filter is the kernel's" filtered
 run_step "any: cooked frames that name their interface, each of lo once" cooked 250
 run_step "and filtered" cooked 50 "udp and port 9 and less 150"
 run_step "frames that the kernel dropped: counted, and marked in the stream" stalled a eth0 b
-run_step "no capability, no new privileges, seccomp: an interface" without_rights eth0
+run_step "no capability, no new privileges, seccomp: an interface" confined eth0
 run_step "paused while its interface is down; when that is gone, the end" down_and_gone
 run_step "waits for one that is not there, and continues the bus" waited_for
 
@@ -438,7 +394,7 @@ run_step "a filter on it is run here, and what it refuses is counted" log_filter
 run_step "handed over soon" soon
 run_step "handed over at once" soon --immediate-mode --retire-ms 5000
 run_step "messages lost in a full buffer: counted to the frame, and marked" stalled r nflog:5 s
-run_step "no capability, no new privileges, seccomp: nflog" without_rights nflog:5
+run_step "no capability, no new privileges, seccomp: nflog" confined nflog:5
 run_step "D-Bus" dbus
 run_step "refusals, one line each" refusals
 run_step "a group that another has" busy_group

@@ -14,7 +14,8 @@
 #
 # Tests run in the tree's top folder.  Programs and test tools are found by PATH.  The build is
 # $NCP_BUILD.  Everything made here bears $TAP_ID and is removed on any exit: processes begun by
-# spawn, namespaces, busses named by bus_name in $NCP_DIR or /dev/shm, the folder $TAP_DIR.
+# spawn, namespaces, busses named by bus_name in $NCP_DIR or /dev/shm, the folders $TAP_DIR and
+# $TAP_BUSSES.
 # Wanted comes before seen.  A skip is a failure in CI.
 # shellcheck disable=SC2034 # variables for the tests that source this
 
@@ -28,6 +29,7 @@ umask 022
 
 TAP_ID=$$-$(od -An -N4 -tx4 /dev/urandom | tr -d ' ')
 TAP_DIR=
+TAP_BUSSES=			# lib.sh's own_busses
 tap_planned=0 tap_run=0 tap_failed=0 tap_skipped=0
 tap_groups=()			# the process group of each spawn
 declare -A pid			# spawn NAME: its process id
@@ -379,6 +381,7 @@ tap_clean_up()
 	# Also busses whose names a test made longer.
 	rm -rf "${NCP_DIR:-/dev/shm}"/ncp.*-"$TAP_ID"{,[-+]*}
 	[ -z "$TAP_DIR" ] || rm -rf "$TAP_DIR"
+	[ -z "$TAP_BUSSES" ] || rm -rf "$TAP_BUSSES"
 }
 
 # The exit status tells, too: fewer results than planned is a failure.

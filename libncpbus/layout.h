@@ -64,6 +64,7 @@
  *   S4  load head: moved?  retry
  *
  *   P7 -> C1, S1  who sees head sees every block, waypoint and slot below it
+ *   P7 -> P1      who sees room sees what was written a lap ago: it stays below what he writes
  *   P3 -> C3      who read a byte of a newer block sees tail moved past the older one
  *   P8 -> S3      who read a word of a newer slot sees head moved
  */

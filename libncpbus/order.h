@@ -138,8 +138,9 @@ static inline void ncpi_copy_out_short(void *dst, const void *src, size_t len)
 /*
  * ncpi_load_words - four neighbouring words at once.
  *
- * As four ncpi_load(): each word is whole and is loaded once, in no order; together they are nothing
- * that anybody stored.  Not known to be one load, and nothing depends on that.
+ * As four ncpi_load(): each is loaded once, in no order; together they are nothing that anybody
+ * stored.  Not known to be one load, nor that a word is whole while somebody stores there: a plain
+ * load, and so as the bytes of a frame, validated behind it (C3, C4) and not used before.
  */
 typedef uint32_t ncpi_words __attribute__((vector_size(16)));
 
@@ -158,8 +159,9 @@ static inline ncpi_words ncpi_load_words(const uint32_t *p)
 #endif
 }
 
-/* ncpi_store_pair - two neighbouring words, as two ncpi_store(): a reader can see one without the
- * other. */
+/* ncpi_store_pair - two neighbouring words as one plain store: a reader can see one without the other,
+ * or part of one where a processor tears what is not aligned to 8.  Between P3 and P7, as the bytes
+ * of a frame (ncpi_copy_in): nobody believes a word of it whom they do not order. */
 static inline void ncpi_store_pair(uint32_t *p, uint32_t first, uint32_t second)
 {
 #ifndef NCPI_TSAN

@@ -73,7 +73,7 @@ static void limit_update(struct ncpi_writer *w)
 			limit = r->entry[i].cursor + w->seg->ring_size;
 	}
 	ncpi_store(&r->granted, granted);
-	/* Release, partner in wait_for_room(): a claim that sees room here comes after the pread
+	/* Release, partner in position_take(): a claim that sees room here comes after the pread
 	 * that found the client past those bytes. */
 	ncpi_store_release(&r->limit, limit);
 }
@@ -122,7 +122,7 @@ static bool grant(struct ncpi_writer *w, int fd, uid_t uid, ino_t ino, uint64_t 
 					 .progress_ns = ncpi_now_monotonic() };
 	limit_update(w);
 	/* The limit stands before tail and the claims are read: a claim made from now on waits.
-	 * Partner: the full fence in wait_for_room(). */
+	 * Partner: the full fence in position_take(). */
 	ncpi_fence_full();
 	uint64_t tail = ncpi_load(&h->tail), claimed = ncpi_load(&w->next_position);
 	uint64_t granted = e->cursor;

@@ -39,7 +39,10 @@ static bool position_take(struct ncpi_writer *w, uint64_t bytes)
 {
 	uint64_t end = w->next_position + bytes;
 
-	if (end > w->seg->ring_size / 2 + ncpi_load(&w->seg->h->head) ||
+	/* Acquire, partner P7: who wrote the bytes a lap ago that this claim overwrites, did so before.
+	 * Without, the older bytes could be the ones that stay, where a third worker made all claims
+	 * between the two. */
+	if (end > w->seg->ring_size / 2 + ncpi_load_acquire(&w->seg->h->head) ||
 	    /* Acquire, partner in done(): the claim that had this place was committed. */
 	    w->next_claim - ncpi_load_acquire(&w->next_commit) == NCPI_CLAIMS)
 		return false;

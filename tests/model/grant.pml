@@ -126,7 +126,8 @@ inline cell_write(t_, p_)
 	store(t_, CELL(p_), p_, 0)
 }
 
-/* Stores in a row are one step: who loads in between may find what was there before, also after. */
+/* head is loaded relaxed here: its acquire in position_take() is for the bytes of other workers.
+ * Stores in a row are one step: who loads in between may find what was there before, also after. */
 proctype worker(byte me)
 {
 	short v;

@@ -137,6 +137,11 @@
 #else
 #define NEXTC_ACQUIRE 1
 #endif
+#ifdef M_ROOM_RELAXED
+#define ROOM_ACQUIRE 0
+#else
+#define ROOM_ACQUIRE 1
+#endif
 #ifdef M_C1_RELAXED
 #define C1_ACQUIRE 0
 #else
@@ -442,7 +447,7 @@ inline work(t_)
 		:: !epoch_due && (MAY & 8) -> i = 5
 		:: !epoch_due && (MAY & 16) -> i = 6
 		fi;
-		load(t_, HEAD, v, 0);
+		load(t_, HEAD, v, ROOM_ACQUIRE);
 		if
 		:: ROOM ->
 #if NW > 1
@@ -819,17 +824,21 @@ inline takeover()
 /* --- the client ----------------------------------------------------------------------------- */
 
 /* Everything stored so far is known to the client. */
-#if NW > 1
+#if NW > 2
+#define ALL_SEEN (cur[C * NV] >= n && cur[C * NV + 1] >= n && cur[C * NV + 2] >= n)
+#elif NW > 1
 #define ALL_SEEN (cur[C * NV] >= n && cur[C * NV + 1] >= n)
 #else
 #define ALL_SEEN (cur[C * NV] >= n)
 #endif
 inline see_all()
 {
-	cur[C * NV] = n;
-#if NW > 1
-	cur[C * NV + 1] = n
-#endif
+	c_ = 0;
+	do
+	:: c_ < NV -> cur[C * NV + c_] = n; c_++
+	:: else -> break
+	od;
+	c_ = 0
 }
 
 /* States that differ in nothing that matters become one. */
@@ -1484,7 +1493,9 @@ inline forget()
 	i = 0
 }
 
-#if NW > 1
+#if NW > 2
+#define ALL_IDLE (st[0] == 0 && st[1] == 0 && st[2] == 0)
+#elif NW > 1
 #define ALL_IDLE (st[0] == 0 && st[1] == 0)
 #else
 #define ALL_IDLE (st[0] == 0)
@@ -1525,6 +1536,9 @@ init
 	:: atomic { (!dead && (st[0] > 0 || epoch_due || (todo > 0 && MAY_CLAIM))) -> work(0) }
 #if NW > 1
 	:: atomic { (!dead && (st[1] > 0 || (!epoch_due && todo > 0 && MAY_CLAIM))) -> work(1) }
+#endif
+#if NW > 2
+	:: atomic { (!dead && (st[2] > 0 || (!epoch_due && todo > 0 && MAY_CLAIM))) -> work(2) }
 #endif
 	:: atomic {
 		(!dead && crashes > 0) -> die();

@@ -45,6 +45,27 @@ static bool waypoint_good(const struct ncpi_segment *seg, const struct ncpi_wayp
 	       w->check == ncpi_waypoint_check(seg->incarnation, w->position, w->seq, w->time_ns);
 }
 
+/* A producer that died left its workers' counts behind head by a claim, or, where a claim was done and
+ * another one's owner died before it could be committed, ahead of it.  Their sum is what is published. */
+static void published_mend(const struct ncpi_segment *seg, uint64_t published)
+{
+	struct ncpi_worker_line *line = ncpi_worker_at(seg, 0);
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < seg->n_workers; i++)
+		sum += ncpi_load(&ncpi_worker_at(seg, i)->published);
+	if (sum < published)
+		ncpi_store(&line->published, line->published + (published - sum));
+	for (uint32_t i = 0; i < seg->n_workers && sum > published; i++) {
+		line = ncpi_worker_at(seg, i);
+		uint64_t too_many = sum - published < line->published ? sum - published :
+									line->published;
+
+		ncpi_store(&line->published, line->published - too_many);
+		sum -= too_many;
+	}
+}
+
 void ncpi_takeover_begin(const struct ncpi_segment *seg, struct ncpi_takeover *t)
 {
 	struct ncpi_header *h = seg->h;
@@ -60,6 +81,7 @@ void ncpi_takeover_begin(const struct ncpi_segment *seg, struct ncpi_takeover *t
 	t->seq = ncpi_load(&h->slot[slot].seq);
 	t->tail = ncpi_load(&h->tail);
 	t->slot_idx = slot == 0;
+	published_mend(seg, t->seq);
 	for (uint32_t i = 0; i < seg->n_waypoints; i++) {
 		struct ncpi_waypoint *w = &seg->waypoints[i];
 

@@ -42,6 +42,7 @@ struct ncpi_takeover {
  * Everything below head is complete for ever, nothing above it counts: every waypoint beyond head,
  * and every one whose check word is wrong, whatever its index, is made invalid.  Otherwise one that
  * a dying producer wrote for blocks that never came would be believed once head has passed it.
+ * The workers' counts of frames are made to add up to those below head.
  * Call before the first store of head.
  */
 void ncpi_takeover_begin(const struct ncpi_segment *seg, struct ncpi_takeover *t);

@@ -565,7 +565,6 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	struct ncpi_segment *seg = &bus->seg;
 	struct ncpi_header *h = seg->h;
 	struct ncpi_takeover t;
-	struct ncpi_totals totals;
 	int r;
 
 	*why = '\0';
@@ -611,10 +610,6 @@ int ncpi_writer_open(struct ncpi_bus *bus, const struct ncpi_writer_options *o,
 	w->newest_ts_ns = ncpi_load(&h->newest_ts_ns);
 	for (uint32_t i = 0; i < seg->n_interfaces && i < NCPI_INTERFACES; i++)
 		w->interface_base[i] = *ncpi_interface_at(seg, i);
-	/* A producer that died between head and its counters left them behind by a claim. */
-	ncpi_writer_totals(w, &totals);
-	struct ncpi_worker_line *first = ncpi_worker_at(seg, 0);
-	ncpi_store(&first->published, first->published + (t.seq - totals.sum.published));
 
 	uint64_t now = ncpi_now_realtime();
 	uint64_t epoch = ncpi_load(&h->epoch);

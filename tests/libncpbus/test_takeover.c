@@ -364,6 +364,38 @@ static void test_chains(struct test_bus *t)
 	ok(reached > 20, "and %u of them did die", reached);
 }
 
+/* What the workers of a dead producer had counted goes together with head again, whoever it was of. */
+static void test_counts(struct test_bus *t)
+{
+	static const struct {
+		const char *what;
+		uint64_t line[3];
+	} left[] = {
+		{ "less than head by a claim", { 10, 80, 3 } },
+		{ "more, by what was done and not committed", { 0, 104, 9 } },
+		{ "more, by all that some have", { 2, 3, 150 } },
+	};
+
+	for (size_t i = 0; i < sizeof(left) / sizeof(*left); i++) {
+		struct ncpi_totals totals;
+		unsigned wrapped = 0;
+
+		bus_start(t, false);
+		bus_publish(t, 100);
+		for (uint32_t k = 0; k < 3; k++)
+			ncpi_worker_at(&t->bus.seg, k)->published = left[i].line[k];
+		bus_stop(t, NCP_LIVE);
+		bus_start(t, false);
+		ncpi_writer_totals(t->w, &totals);
+		for (uint32_t k = 0; k < t->bus.seg.n_workers; k++)
+			wrapped += ncpi_worker_at(&t->bus.seg, k)->published > 100;
+		is_u64(totals.next_seq, totals.sum.published, "workers' counts: %s: mended", left[i].what);
+		is_u64(0, wrapped, "%s: and none is below zero", left[i].what);
+		bus_stop(t, NCP_ENDED);
+		bus_forget(t);
+	}
+}
+
 /* --- what is continued, replaced, refused ----------------------------------------------------- */
 
 static int open_again(struct test_bus *t, struct ncpi_bus *bus)
@@ -638,11 +670,12 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(2 * N_STEPS + 2 + 3 + 3 + 2 + 2 + 4 * N_CHANGES + 5 * NO_MAGIC + 6 + 4 + 1);
+	plan(2 * N_STEPS + 2 + 2 * 3 + 3 + 3 + 2 + 2 + 4 * N_CHANGES + 5 * NO_MAGIC + 6 + 4 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	test_each_step(&t);
 	test_chains(&t);
+	test_counts(&t);
 	test_exclusive(&t);
 	test_lock_unlinked(&t);
 	test_read_lock(&t);

@@ -85,6 +85,11 @@ static void test_lock(void)
 	const uint64_t kib = 2 * bus.bus.seg.ring_size >> 10;
 	ok(memory_segment_move(&bus.bus.seg, 0) == 0 || errno == ENOSYS, "is on node 0, or moved there");
 	int r = memory_segment_lock(&bus.bus.seg, why);
+#ifdef NCP_SANITIZED
+	skip(2, "the sanitizers' mlock() locks nothing and says that it did");
+	bus_stop(&bus, NCP_ENDED);
+	return;
+#endif
 	ok(r == 0 ? locked_kib() >= kib : strstr(why, "RLIMIT_MEMLOCK is") != NULL,
 	   "is locked, %llu KiB of it, or told why not: %s", (unsigned long long)locked_kib(), why);
 	pid_t pid = fork();

@@ -154,20 +154,25 @@ hangup()
 {
 	kill -HUP "$(pgrep -P "${pid[dump]}" || echo "${pid[dump]}")"
 }
+# has_frames FILE: more than its head?
+has_frames()
+{
+	[ "$(stat -c %s "$1")" -gt 100000 ]
+}
 asked()
 {
 	local n
 
-	# It goes on until both files have begun, however long that takes.
+	# It goes on until each file has frames, however long that takes.
 	spawn producer ncp-producer "synth:pps=20000" -b "$bus-asked" -m 64M --wait-clients 1
 	wait_for "ncp-dump -D | grep -q '$bus-asked '" 20
 	echo precious >"$TAP_DIR/ours/h1"
 	spawn dump setsid --wait ncp-dump -i "$bus-asked" -w "$TAP_DIR/ours/h" "$@"
-	wait_for "[ -s $TAP_DIR/ours/h ]" 20
+	wait_for "has_frames $TAP_DIR/ours/h" 20
 	hangup
-	wait_for "[ -s $TAP_DIR/ours/h2 ]" 20
+	wait_for "has_frames $TAP_DIR/ours/h2" 20
 	hangup
-	wait_for "[ -s $TAP_DIR/ours/h3 ]" 20
+	wait_for "has_frames $TAP_DIR/ours/h3" 20
 	stop producer INT 10
 	n=$(sed -n 's/.*: \([0-9]*\) frames published.*/\1/p' "$TAP_DIR/producer.err")
 	reap dump 20

@@ -92,19 +92,69 @@ struct outfile {
 	uint32_t gaps;
 };
 
+/* Calls return 0 or -errno, unless another result is named; an error is remembered: f->error. */
+
+/* --- outfile_marks.c: boundaries -------------------------------------------------------------- */
+
 /* outfile_fail - remember an error, and that nothing from off on can be relied on.  Returns it. */
 int outfile_fail(struct outfile *f, int error, uint64_t off);
-
-/* outfile_direct - O_DIRECT from now on, or no longer.  Nothing is under way. */
-void outfile_direct(struct outfile *f, bool on);
 
 /* outfile_mark - a boundary at the end of the file. */
 int outfile_mark(struct outfile *f, uint64_t position, uint64_t seq);
 
-/* outfile_room - PCAPNG_BLOCK_MAX bytes behind the end, NULL: f->error.  outfile_filled() makes the
- * first len of them part of the file. */
-uint8_t *outfile_room(struct outfile *f);
-void outfile_filled(struct outfile *f, size_t len);
+/* outfile_marks_advance - the verified mark is the last one below which all is written and whole. */
+void outfile_marks_advance(struct outfile *f);
+
+/* --- outfile_write.c: buffers, and what is under way ------------------------------------------ */
+
+/* outfile_direct - O_DIRECT from now on, or no longer.  Nothing is under way. */
+void outfile_direct(struct outfile *f, bool on);
+
+/* outfile_reap - take note of one write that is over.  Returns 1, 0 (none), < 0. */
+int outfile_reap(struct outfile *f, bool wait);
+
+/* outfile_take_slot - a slot that is neither under way nor being filled; waits for one.  Returns its
+ * number, < 0. */
+int outfile_take_slot(struct outfile *f);
+
+/* outfile_wait_slot - until the write of slot i is over. */
+int outfile_wait_slot(struct outfile *f, int i);
+
+/* outfile_submit - begin the write of slot i, which is len bytes at buf, to off.  position: of the first
+ * in the ring; OUTFILE_NOWHERE: they are copied. */
+int outfile_submit(struct outfile *f, int i, const uint8_t *buf, size_t len, uint64_t off,
+		   uint64_t position);
+
+/*
+ * outfile_may_reach - wait until a write that ends at `end` leaves no more than the window behind the
+ * first byte that is not in the file: what a kill can leave unfinished, however late one of several
+ * writes is.
+ *
+ * Returns 1; 0: bytes are torn, which is for outfile_repair() before the file gets longer; < 0.
+ */
+int outfile_may_reach(struct outfile *f, uint64_t end);
+
+/* outfile_settle - wait for what is under way. */
+int outfile_settle(struct outfile *f);
+
+/* outfile_copy_in - append to the buffer; bytes may be NULL if len is 0.  pend is empty, the last mark
+ * at the end; the caller counts.  outfile_copy_undo() takes the last len bytes back. */
+int outfile_copy_in(struct outfile *f, const uint8_t *bytes, size_t len);
+void outfile_copy_undo(struct outfile *f, size_t len);
+
+/* outfile_send_cur - hand the whole pages of the buffer to the writer; what is left begins the next one.
+ * If something is torn the buffer stays as it is. */
+int outfile_send_cur(struct outfile *f);
+
+/* outfile_drain_cur - the same, after a repair of what is torn.  pend is empty and the last mark at the
+ * end. */
+int outfile_drain_cur(struct outfile *f);
+
+/* --- outfile_span.c: straight from the ring --------------------------------------------------- */
+
+/* outfile_end_pend - what waits in the ring goes to the writer; the rest of a page into the buffer, or
+ * all of it where something is torn. */
+int outfile_end_pend(struct outfile *f);
 
 /*
  * outfile_rest - nothing is under way and nothing waits in the ring: the file and the buffer hold all.
@@ -113,12 +163,24 @@ void outfile_filled(struct outfile *f, size_t len);
  */
 int outfile_rest(struct outfile *f);
 
+/* --- outfile_repair.c: what was overrun ------------------------------------------------------- */
+
 /* outfile_torn - bytes [from, to), which end or begin with a span's, were overrun: find how far.
  * Looks at the marks between. */
 int outfile_torn(struct outfile *f, uint64_t from, uint64_t to);
 
 /* outfile_repair - bring the file to rest and overlay what is torn with gap blocks. */
 int outfile_repair(struct outfile *f);
+
+/* --- outfile.c: what a file is made of -------------------------------------------------------- */
+
+/* outfile_settled - what every public call ends with: repair what is torn.  Returns r; < 0. */
+int outfile_settled(struct outfile *f, int r);
+
+/* outfile_room - PCAPNG_BLOCK_MAX bytes behind the end, NULL: f->error.  outfile_filled() makes the
+ * first len of them part of the file. */
+uint8_t *outfile_room(struct outfile *f);
+void outfile_filled(struct outfile *f, size_t len);
 
 /* --- outfile_stage.c: bytes that wait to be compressed --------------------------------------- */
 

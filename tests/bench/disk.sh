@@ -64,10 +64,11 @@ live()
 
 	rm -f "$file"
 	case $1 in
-	ncp-dump)
+	ncp-dump*)
 		spawn_in rx producer taskset -c 1 ncp-producer ncp-rx -b "$bus" -m 256M -B ${ring}M
 		wait_for bus_live 20
-		spawn client taskset -c 1 ncp-dump -i "$bus" -w "$file" --json
+		# shellcheck disable=SC2086
+		spawn client taskset -c 1 $1 -i "$bus" -w "$file" --json
 		wait_for "[ -s $file ]" 10
 		cpu_begin producer client
 		;;
@@ -77,7 +78,7 @@ live()
 		spawn_in rx client taskset -c 1 netsniff-ng -i ncp-rx -o "$file" -s -S ${ring}MiB "${1#* }"
 		;;
 	esac
-	if [ "$1" != ncp-dump ]; then
+	if [[ $1 != ncp-dump* ]]; then
 		wait_for "grep -qi 'listening\\|File:\\|running' $TAP_DIR/client.err $TAP_DIR/client.out" 20
 		cpu_begin client
 	fi
@@ -89,7 +90,7 @@ live()
 	stop client INT 30
 	sync "$file"
 	elapsed_ns=$(($(now_ns) - start))
-	[ "$1" != ncp-dump ] || stop producer TERM 10
+	[[ $1 != ncp-dump* ]] || stop producer TERM 10
 	bytes=$(stat -c %s "$file")
 	delivered=$(frame_check "$file" | sed 's/frames=\([0-9]*\).*/\1/')
 	rm -f "$file"
@@ -131,7 +132,8 @@ highest()
 }
 
 flood_setup
-cases=(ncp-dump)
+# What copies each frame, too: as tcpdump's file, byte for byte.
+cases=(ncp-dump "ncp-dump --format pcap")
 has tcpdump && cases+=(tcpdump)
 has dumpcap && cases+=(dumpcap)
 has netsniff-ng && cases+=("netsniff-ng -m" "netsniff-ng -G" "netsniff-ng -c")
@@ -149,6 +151,11 @@ for ((run = 1; run <= runs; run++)); do
 	note full ncp-dump 1444 "$(calc "$rate / 1e6")"
 	note fullcpu ncp-dump 1444 "$cpu"
 	note lost ncp-dump 1444 "$lost"
+	rm -f "$file"
+	from_ncp synth:size=1400 --format pcap
+	note full "ncp-dump --format pcap" 1444 "$(calc "$rate / 1e6")"
+	note fullcpu "ncp-dump --format pcap" 1444 "$cpu"
+	note lost "ncp-dump --format pcap" 1444 "$lost"
 	for c in "${cases[@]}"; do highest "$c"; done
 	# Of netsniff-ng's ways to write, the best of the first run goes on.
 	best=$(awk -F '\t' '$2 == "live" && $3 ~ /^netsniff/ && $5 > most { most = $5; best = $3 } END { print best }' \

@@ -123,7 +123,9 @@ static int take(struct fleet_bus *b, bool sampled)
 	if (b->snapshot.info.state)
 		b->again = look_again(&b->look, b->snapshot.wrong ? (uint32_t)NCP_DEAD
 								  : b->snapshot.info.state);
-	if (!b->sample && sampled)
+	if (!sampled)
+		sample_end(b);
+	else if (!b->sample)
 		sample_begin(b);
 	r = b->sample ? sample_turn(b->sample) : 0;
 	if (r == 0)
@@ -145,7 +147,8 @@ int fleet_take(struct fleet *f)
 
 	for (uint32_t i = 0; i < f->n && r == 0; i++)
 		if (f->bus[i]->attached)
-			r = take(f->bus[i], f->sampled && i < FLEET_SAMPLED);
+			r = take(f->bus[i],
+				 f->sampled && (i < FLEET_SAMPLED || i == f->shown));
 	return r;
 }
 

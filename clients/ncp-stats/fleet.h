@@ -16,7 +16,7 @@
 
 /* Of more busses than these nobody is told; one that is gone makes room for one that comes. */
 #define FLEET_CAP 1024u
-/* The traffic of more busses than these is not looked at: each takes memory. */
+/* The traffic of more busses than these is not looked at, but of one that is shown: each takes memory. */
 #define FLEET_SAMPLED 16u
 
 struct fleet_bus {
@@ -38,6 +38,7 @@ struct fleet {
 	bool sampled;			/* look at traffic */
 	struct fleet_bus *bus[FLEET_CAP];
 	uint32_t n, left_out;
+	uint32_t shown; /* which one a person sees: the caller's to set */
 };
 
 /*

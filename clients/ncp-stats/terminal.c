@@ -47,6 +47,7 @@ static const char *user_name(uint32_t uid)
 
 static int take(struct terminal *t)
 {
+	t->fleet.shown = t->view.bus_idx;
 	int r = fleet_take(&t->fleet);
 
 	t->view.n_busses = t->fleet.n;

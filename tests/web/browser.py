@@ -6,7 +6,9 @@ browser.py URL WIDTH HEIGHT: reads lines from stdin and answers each with one li
     EXPRESSION         of JavaScript: its value as JSON
     wait S EXPRESSION  until it is true, S seconds at most: true or false
     picture FILE       a screenshot: true
-Source: W3C WebDriver.
+    size WIDTH HEIGHT  of the page's window: true
+    scheme NAME        light or dark is what its user likes: true
+Source: W3C WebDriver; the Chrome DevTools Protocol, domain Emulation.
 """
 import base64
 import json
@@ -42,6 +44,9 @@ class Browser:
     def value(self, expression):
         return self.call("POST", "/execute/sync", {"script": f"return ({expression});", "args": []})
 
+    def emulate(self, what, parameters):
+        self.call("POST", "/goog/cdp/execute", {"cmd": f"Emulation.{what}", "params": parameters})
+
     def close(self):
         try:
             self.call("DELETE", "")
@@ -55,6 +60,14 @@ def answer(browser, line):
     if word == "picture":
         with open(rest, "wb") as f:
             f.write(base64.b64decode(browser.call("GET", "/screenshot")))
+        return True
+    if word == "size":
+        width, height = map(int, rest.split())
+        browser.emulate("setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1,
+                                                     "mobile": False})
+        return True
+    if word == "scheme":
+        browser.emulate("setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": rest}]})
         return True
     if word == "wait":
         seconds, _, expression = rest.partition(" ")

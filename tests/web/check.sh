@@ -4,7 +4,7 @@
 #
 # Needs prometheus and chromium-driver.  With NCP_SCREENSHOTS=FOLDER it leaves pictures of the page there.
 . tests/tap/tap.sh
-plan 10
+plan 13
 command -v chromedriver >/dev/null && command -v promtool >/dev/null && command -v prometheus >/dev/null ||
 	skip_all "needs Debian's chromium-driver and prometheus"
 
@@ -18,7 +18,7 @@ ask()
 {
 	local answer
 
-	echo "$1" >&"${browser[1]}"
+	echo "${1//$'\n'/ }" >&"${browser[1]}"
 	read -r -t 90 answer <&"${browser[0]}" && echo "$answer"
 }
 leave()
@@ -104,6 +104,63 @@ late()
 	kill -CONT "${pid[slow]}"
 }
 run_step "a client that stands still turns up as one that is late" late
+
+# Nothing stands beside the page at a phone's width, however long names are.
+fits_a_phone()
+{
+	ask "size 360 740"
+	[ "$(ask "innerWidth")" = 360 ]
+	[ "$(ask "wait 10 document.documentElement.scrollWidth <= innerWidth")" = true ]
+	[ "$(ask "[...document.querySelectorAll('h2, svg, #facts div, .bars span, .gauge')].every(e => {
+		const at = e.getBoundingClientRect(); return at.left >= 0 && at.right <= 360 && at.width > 0 })")" = true ]
+}
+run_step "at a phone's width it does not scroll sideways" fits_a_phone
+# The least contrast of what is text (4.5 is wanted) or a line (3), as a share of that.  Source: WCAG 2.1, 1.4.
+contrast='(() => {
+	const css = getComputedStyle(document.documentElement), light = (name) => {
+		const e = document.createElement("i");
+		e.style.color = css.getPropertyValue(name);
+		document.body.append(e);
+		const parts = getComputedStyle(e).color.match(/[0-9.]+/g).slice(0, 3).map((x) => x / 255);
+		e.remove();
+		const [r, g, b] = parts.map((x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	}, to = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+	return Math.min(...["--text", "--dim", "--kernel"].map((c) => to(light(c), light("--card")) / 4.5),
+		...["--frames", "--bits", "--lost"].map((c) => to(light(c), light("--card")) / 3));
+})()'
+both_schemes()
+{
+	local back scheme
+
+	back=
+	for scheme in light dark; do
+		ask "scheme $scheme"
+		[ "$(ask "matchMedia('(prefers-color-scheme: $scheme)').matches")" = true ]
+		[ "$(ask "getComputedStyle(document.body).backgroundColor")" != "$back" ]
+		back=$(ask "getComputedStyle(document.body).backgroundColor")
+		[ "$(ask "$contrast >= 1")" = true ]
+	done
+	ask "scheme light"
+	ask "size 1200 1250"
+}
+run_step "dark and light differ, and are readable" both_schemes
+
+# Clients that read nothing: the table has its end, and who is late is in it.
+many()
+{
+	spawn many env PYTHONPATH="$PWD/clients/python" NCPBUS_LIBRARY="$NCP_BUILD/lib/libncpbus.so.0" \
+		/usr/bin/python3 tests/clients/ncp-stats/many.py "$bus" 500
+	wait_for "grep -q ready $TAP_DIR/many.out" 30
+	[ "$(ask "wait 30 document.querySelectorAll('#clients tr').length == 66")" = true ]
+	[ "$(ask "document.querySelector('#clients tr:last-child').textContent")" = '"and 438 more"' ]
+	[ "$(ask "document.querySelectorAll('#ring .client').length")" = 64 ]
+	[ "$(ask "wait 60 document.querySelector('#clients tr.late')")" = true ]
+	[ "$(ask "document.querySelector('#clients tr:nth-child(2)').className")" = '"late"' ]
+	stop many TERM 10
+	[ "$(ask "wait 30 document.querySelectorAll('#clients tr').length == 3")" = true ]
+}
+run_step "of 502 clients the table has 64, the late ones first" many
 
 survives()
 {

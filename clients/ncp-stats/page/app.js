@@ -3,6 +3,7 @@
 "use strict";
 
 const POINTS = 300; /* of a chart: five minutes at one look a second */
+const CLIENTS = 64; /* in the table and on the ring: as many as have a name of their own in /metrics */
 const history = new Map(); /* bus -> points */
 let busses = [], chosen = null;
 
@@ -131,10 +132,17 @@ function facts(bus) {
 		cell("epoch", count(bus.epoch)));
 }
 
+/* Of more than CLIENTS clients those that are late, and the first ones of the rest. */
+function foremost(bus, past) {
+	const rank = (c) => past.late.has(key(c)) ? 0 : 1;
+	return bus.clients.length <= CLIENTS ? bus.clients :
+		[...bus.clients].sort((a, b) => rank(a) - rank(b)).slice(0, CLIENTS);
+}
+
 function ring(bus, past) {
 	const held = bus.next_seq - bus.oldest_seq;
 	const parts = [element("div", { class: "held" })];
-	for (const c of bus.clients) {
+	for (const c of foremost(bus, past)) {
 		if (c.lag_bytes === null)
 			continue;
 		const at = Math.max(0, 100 * (1 - c.lag_bytes / bus.ring_size));
@@ -151,13 +159,16 @@ function ring(bus, past) {
 
 function clients(bus, past) {
 	const head = ["client", "uid", "pid", "frames", "lag", "lag, time", "overrun in", "lost", "kind"];
-	const rows = bus.clients.map((c) => {
+	const some = foremost(bus, past), more = bus.clients_in_all - some.length;
+	const rows = some.map((c) => {
 		const kind = c.evicted ? "evicted" : c.reliable ? "reliable" : "";
 		const cells = [c.name, c.uid, c.pid, count(c.frames), count(c.lag_frames),
 			seconds(c.lag_seconds), seconds(c.overrun_in_seconds), count(c.lost), kind];
 		return element("tr", past.late.has(key(c)) ? { class: "late" } : {},
 			...cells.map((v) => element("td", {}, String(v))));
 	});
+	if (more > 0)
+		rows.push(element("tr", {}, element("td", { colspan: head.length }, `and ${count(more)} more`)));
 	$("clients").replaceChildren(
 		element("tr", {}, ...head.map((h) => element("th", { scope: "col" }, h))), ...rows);
 }
@@ -203,6 +214,8 @@ function draw() {
 	}));
 	$("bus").hidden = !known.length;
 	$("empty").hidden = known.length > 0;
+	$("empty").textContent = busses.length ? busses.map((b) => `${b.bus}: ${b.why}`).join("; ") :
+		"No bus on this host. Start ncp-producer.";
 	const bus = known.find((b) => b.bus === chosen);
 	if (!bus)
 		return;
@@ -223,12 +236,21 @@ function link(text, bad) {
 	$("link").className = bad ? "bad" : "";
 }
 
-const events = new EventSource("/api/v1/events"); /* it comes back by itself */
-events.onopen = () => link("live", false);
-events.onerror = () => link("no connection, trying again", true);
-events.onmessage = (event) => {
-	busses = JSON.parse(event.data);
-	busses.filter((b) => b.state !== null).forEach(remember);
-	draw();
-};
+function listen() {
+	const events = new EventSource("/api/v1/events");
+	events.onopen = () => link("live", false);
+	events.onerror = () => {
+		link("no connection, trying again", true);
+		/* It comes back by itself, unless it was refused: too many listen. */
+		if (events.readyState === EventSource.CLOSED)
+			setTimeout(listen, 10000);
+	};
+	events.onmessage = (event) => {
+		busses = JSON.parse(event.data);
+		busses.filter((b) => b.state !== null).forEach(remember);
+		draw();
+	};
+}
+
+listen();
 addEventListener("resize", draw);

@@ -93,7 +93,8 @@ static void *waker_main(void *arg)
 		/* Before the bump: whoever pokes after this is told by the next one. */
 		if (now >= bump_at && ncpi_exchange_acq_rel(&w->poked, 0)) {
 			ncpi_waker_bump(w);
-			bump_at = w->o.immediate ? now : now + w->o.retire_ms * NCPI_MS;
+			bump_at = w->o.immediate ? now :
+				  ncpi_waker_next(bump_at, now, w->o.retire_ms * NCPI_MS);
 		}
 		now = ncpi_now_monotonic();
 		uint64_t until = w->reliable && scan_at < beat_at ? scan_at : beat_at;

@@ -87,4 +87,16 @@ void ncpi_waker_poke(struct ncpi_writer *w); /* after a head store, by the threa
 void ncpi_waker_bump(struct ncpi_writer *w); /* wake everybody now */
 void ncpi_waker_beat(struct ncpi_writer *w);
 
+/*
+ * ncpi_waker_next - when clients may be woken again who were to be woken at due and were at now.
+ *
+ * A period after due, not after now: a nap ends some 60 us late, and blocks that are retired at the same
+ * pace would each be told of so much later than the one before, until a whole period is lost.  After a
+ * pause of a period the new pace has half of one in hand, for blocks that come a little early.
+ */
+static inline uint64_t ncpi_waker_next(uint64_t due, uint64_t now, uint64_t period)
+{
+	return now - due < period ? due + period : now + period / 2;
+}
+
 #endif

@@ -193,6 +193,38 @@ static void test_immediate(struct test_bus *t)
 	bus_stop(t, NCP_ENDED);
 }
 
+/* Blocks are retired each period, the waker's naps end late.  The latest any block was told of. */
+static uint64_t told_late(uint64_t period, uint64_t nap_late, uint64_t early, int n)
+{
+	uint64_t bump_at = 0, now, worst = 0;
+
+	for (uint64_t i = 5; i < 5 + (uint64_t)n; i++) {
+		uint64_t retired = i * period - (i % 2 ? 0 : early);
+
+		now = retired < bump_at ? bump_at + nap_late : retired;
+		bump_at = ncpi_waker_next(bump_at, now, period);
+		if (now - retired > worst)
+			worst = now - retired;
+	}
+	return worst;
+}
+
+static void test_pace(void)
+{
+	const uint64_t period = 10 * NCPI_MS, late = 60000;
+	uint64_t bump_at = 0;
+	int bumps = 0;
+
+	is_u64(0, told_late(period, late, 0, 1000), "blocks at the waker's own pace wait for nothing");
+	is_u64(0, told_late(period, late, period / 3, 1000), "nor do they when some come early");
+	for (uint64_t now = 50 * period; now < 150 * period; now += period / 100)
+		if (now >= bump_at) {
+			bump_at = ncpi_waker_next(bump_at, now, period);
+			bumps++;
+		}
+	is_i64(101, bumps, "blocks at a hundred times that pace: one wake-up a period, and one more");
+}
+
 struct thief {
 	uint32_t *wake;
 	uint32_t elsewhere, stop;
@@ -559,7 +591,7 @@ int main(void)
 	struct test_bus t;
 	int fds;
 
-	plan(11 + 1 + 7 + 34 + 18 + 16 + 5 + 6 + 4 + 1);
+	plan(11 + 1 + 7 + 34 + 18 + 16 + 5 + 6 + 4 + 3 + 1);
 	fds = tap_open_fds();
 	bus_make(&t);
 	bus_start(&t, true);
@@ -573,6 +605,7 @@ int main(void)
 	test_fork(&t);
 	bus_stop(&t, NCP_STOPPED);
 	test_immediate(&t);
+	test_pace();
 	is_i64(fds + 1, tap_open_fds(), "nothing left open but the directory");
 	return tap_done();
 }

@@ -90,10 +90,11 @@ arrivals()
 	in_netns rx cat /sys/class/net/ncp-rx/statistics/rx_packets
 }
 
-# bus_counter NAME: of the bus $bus.
+# bus_counter NAME: of the bus $bus. Behind it stand those of its workers and interfaces, which have the
+# same names.
 bus_counter()
 {
-	ncp-stats -i "$bus" --once --json | sed "s/.*\"$1\":\\([0-9]*\\).*/\\1/"
+	ncp-stats -i "$bus" --once --json | grep -o "\"$1\":[0-9]*" | sed 's/.*://; q'
 }
 
 bus_live()

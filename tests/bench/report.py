@@ -330,8 +330,8 @@ def draw(fig, plots):
                     for case in fig.cases("latency", "share")], "set logscale y\nset yrange [5:*]")
         plots.plot("latency", f"latency-cpu-{pps}", f"what that costs, {pps} frames/s", "",
                    "CPU s a second, all processes",
-                   [("CPU", [(case.replace("ncp, --immediate-mode --busy-poll", "ncp").replace(
-                       "immediate mode", "imm.").replace("--immediate-mode", "imm."),
+                   [("CPU", [(case.replace(" --busy-poll", "").replace(", --immediate-mode", "").replace(
+                       ", immediate mode", "").replace("ncp", "ncp, default", case == "ncp"),
                               fig.of("latency", "cpu", case, pps)) for case in fig.cases("latency", "share")])],
                    "set xtics rotate by -20\nset nokey")
     for metric, label in (("clients", "clients"), ("workers", "workers"), ("rate", "frames a second"),

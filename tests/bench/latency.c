@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* latency.c - how long after its time stamp a frame is in a client's hands. */
-#include <linux/futex.h>
 #include <pcap/pcap.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,7 +16,7 @@
 
 /*
  * latency ncp|ncp-spin BUS COUNT, latency pcap|pcap-spin INTERFACE COUNT: COUNT frames, or until SIGINT.
- * latency futex - COUNT: from before a FUTEX_WAKE to the return of another thread's FUTEX_WAIT.
+ * latency futex - COUNT: from before a FUTEX_WAKE to the return of another process's FUTEX_WAIT.
  *
  * Prints the 50th, 99th and 99.9th percentile in us, and how many there were.  A frame's stamp is the
  * kernel's, taken on arrival.  -spin polls instead of waiting; pcap is libpcap in immediate mode.
@@ -99,41 +98,44 @@ static int by_pcap(const char *interface, size_t count, bool spin)
 	return 0;
 }
 
-/* A thread that sleeps in FUTEX_WAIT, and another that wakes it each millisecond. */
-static struct {
+/* A process that sleeps in FUTEX_WAIT, and another that wakes it each millisecond. */
+struct bell {
 	uint32_t word;
 	uint64_t woken_ns; /* when the wake began; the word's change publishes it */
-} bell;
+};
 
-static void *ring_bell(void *arg)
+static void ring_bell(struct bell *b, size_t count)
 {
-	const size_t count = *(const size_t *)arg;
-
 	for (size_t i = 0; i < count; i++) {
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-		bell.woken_ns = ncpi_now_realtime();
-		__atomic_add_fetch(&bell.word, 1, __ATOMIC_RELEASE);
-		syscall(SYS_futex, &bell.word, FUTEX_WAKE, 1, NULL, NULL, 0);
+		b->woken_ns = ncpi_now_realtime();
+		__atomic_add_fetch(&b->word, 1, __ATOMIC_RELEASE);
+		ncpi_futex_wake(&b->word, 1);
 	}
-	return NULL;
 }
 
 static int by_futex(size_t count)
 {
-	pthread_t ringer;
+	struct bell *b = mmap(NULL, sizeof(*b), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t ringer = b == MAP_FAILED ? -1 : fork();
 	uint32_t seen = 0;
 
-	if (pthread_create(&ringer, NULL, ring_bell, &count))
+	if (ringer < 0)
 		return 1;
+	if (ringer == 0) {
+		ring_bell(b, count);
+		_exit(0);
+	}
 	while (seen < count) {
-		syscall(SYS_futex, &bell.word, FUTEX_WAIT, seen, NULL, NULL, 0);
-		uint32_t now = __atomic_load_n(&bell.word, __ATOMIC_ACQUIRE);
+		(void)ncpi_futex_wait(&b->word, seen, NCPI_SECOND);
+		uint32_t now = __atomic_load_n(&b->word, __ATOMIC_ACQUIRE);
 
 		if (now != seen)
-			take(bell.woken_ns);
+			take(b->woken_ns);
 		seen = now;
 	}
-	pthread_join(ringer, NULL);
+	waitpid(ringer, NULL, 0);
 	return 0;
 }
 

@@ -55,6 +55,14 @@ value()
 	bus_value "$bus" "$1"
 }
 
+# until_still: what was sent has all come: half a second long, nothing more was published.
+until_still()
+{
+	local was=-1 now
+
+	wait_for 'now=$(value published); [ "$now" = "$was" ] || { was=$now; sleep 0.5; false; }' 10
+}
+
 # field FILE KEY: of the last object in a file.
 field()
 {

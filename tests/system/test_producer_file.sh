@@ -6,6 +6,7 @@
 plan 10
 
 own_busses
+bus=b
 
 # The registry of a bus that ended stays while clients that drain it are listed there; the next
 # producer of that name takes it over.
@@ -30,8 +31,8 @@ makes_a_capture()
 waits_for_nobody()
 {
 	spawn p ncp-producer -b b -m 8M --wait-clients 1 synth:
-	wait_for '[ "$(bus_value b state)" = starting ]' 10
-	[ "$(bus_value b published)" = 0 ]
+	wait_for '[ "$(value state)" = starting ]' 10
+	[ "$(value published)" = 0 ]
 	stop p TERM 5
 	[ "$status" = 0 ]
 	[ -z "$(left)" ]
@@ -43,8 +44,8 @@ two_reliable_clients()
 	spawn p ncp-producer -b b -m 1M -s 1000 --json --reliable --wait-clients 2 \
 		"file:$TAP_DIR/all.pcapng" --loop 20
 	spawn d ncp-dump -i b --wait --reliable -w "$TAP_DIR/d.pcapng"
-	wait_for '[ "$(bus_value b state)" = starting ]' 10
-	[ "$(bus_value b published)" = 0 ]
+	wait_for '[ "$(value state)" = starting ]' 10
+	[ "$(value published)" = 0 ]
 	spawn e ncp-dump -i b --wait --reliable -w "$TAP_DIR/e.pcapng"
 	reap p 60
 	[ "$status" = 0 ]
@@ -64,7 +65,7 @@ a_stalled_one_is_evicted()
 	spawn p ncp-producer -b b -m 1M -s 1000 --reliable --reliable-timeout 300 --wait-clients 1 \
 		synth:count=1000000
 	spawn d ncp-dump -i b --wait --reliable -w "$TAP_DIR/d.pcapng"
-	wait_for '[ "$(bus_value b published)" -gt 0 ]' 10
+	wait_for '[ "$(value published)" -gt 0 ]' 10
 	kill -STOP "${pid[d]}"
 	reap p 20
 	[ "$status" = 0 ]
@@ -78,10 +79,10 @@ second_signal_ends_at_once()
 	spawn p ncp-producer -b b -m 1M -s 1000 --reliable --reliable-timeout 600000 \
 		--wait-clients 1 synth:
 	spawn d ncp-dump -i b --wait --reliable -w "$TAP_DIR/d.pcapng"
-	wait_for '[ "$(bus_value b published)" -gt 0 ]' 10
+	wait_for '[ "$(value published)" -gt 0 ]' 10
 	kill -STOP "${pid[d]}"
 	# The ring is full: publishing stands still.
-	wait_for 'n=$(bus_value b published); sleep 0.2; [ "$(bus_value b published)" = "$n" ]' 10
+	until_still
 	kill -INT "${pid[p]}"
 	sleep 0.2
 	tap_runs "${pid[p]}"
@@ -116,7 +117,7 @@ from_stdin()
 	spawn p bash -c 'exec ncp-producer -b b -m 8M --keep - <"$1"' - "$TAP_DIR/all.pcapng"
 	reap p 20
 	[ "$status" = 0 ]
-	[ "$(bus_value b published)" = 20000 ]
+	[ "$(value published)" = 20000 ]
 	ncp-producer --remove b
 }
 
@@ -127,7 +128,7 @@ idle_stdin()
 	exec 5<>"$TAP_DIR/fifo"
 	head -c 65000 "$TAP_DIR/all.pcapng" >&5
 	spawn p ncp-producer -b b -m 8M "file:$TAP_DIR/fifo"
-	wait_for '[ "$(bus_value b published)" -gt 100 ]' 10
+	wait_for '[ "$(value published)" -gt 100 ]' 10
 	stop p TERM 5
 	exec 5>&-
 	[ "$status" = 0 ]

@@ -205,7 +205,8 @@ appears()
 	veth_pair a eth2 b eth2
 	# Nothing tells that it is awaited no more: until the first of its frames is seen.
 	wait_for 'in_netns b frame_send eth2 1 0 60 9999999 && [ "$(value published)" -gt 1000 ]' 10
-	sleep_until_still
+	until_still
+	total=$(value published)
 	send eth2 1000 1000
 	ip -n "$(netns_name a)" link del eth2
 	finish
@@ -213,13 +214,6 @@ appears()
 	[ "$(tshark -r "$TAP_DIR/lan.pcapng" -Y 'frame.interface_name == "eth2" && frame.len == 100' \
 		2>/dev/null | wc -l)" = 1000 ]
 	checked "first=0" # libpcap reads it, too
-}
-
-# The frames that showed it was there have all come: total.
-sleep_until_still()
-{
-	total=-1
-	wait_for '[ "$total" = "$(value published)" ] || { total=$(value published); sleep 0.2; false; }' 10
 }
 
 # None of them is there: paused, until one is.

@@ -488,7 +488,7 @@ back_as_another()
 	again raw
 	again ethernet
 	again raw
-	sleep_until_still
+	wait_for '[ "$(value published)" = '$(($2 + $3))' ]' 10
 	finish
 	ledger "$TAP_DIR/p.json"
 	capinfos "$TAP_DIR/b.pcapng" | grep "Number of interfaces in file: 2"
@@ -497,14 +497,6 @@ back_as_another()
 		awk '{ print $2, $1 }' >"$TAP_DIR/kinds"
 	printf '%s\n' "1 $2" "7 $3" | diff - "$TAP_DIR/kinds"
 	in_netns d ip link del it0
-}
-
-# What comes no more has all come.
-sleep_until_still()
-{
-	local was=-1
-
-	wait_for '[ "$was" = "$(value published)" ] || { was=$(value published); sleep 0.2; false; }' 10
 }
 
 # What the filter cannot mean there ends it: else all or nothing would pass.

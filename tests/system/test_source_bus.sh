@@ -293,8 +293,7 @@ confined()
 	# Its line is deleted under it: it is done without.
 	rm "$NCP_DIR"/ncp.a+clients/*.*
 	n=$(bus_value v published)
-	sleep 0.6
-	wait_for "[ \"\$(bus_value v published)\" -gt $n ]" 10
+	wait_for "[ \"\$(bus_value v published)\" -gt $((n + 1000)) ]" 10 # for a second
 	stop v TERM 5
 	[ "$status" = 0 ]
 }

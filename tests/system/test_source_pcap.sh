@@ -111,7 +111,7 @@ stalled()
 	kill -CONT "${pid[p]}"
 	wait_for '[ "$(value published)" -gt 0 ]' 10
 	# One behind the loss, on which the last of it can be marked.
-	wait_for 'i=$(value published); sleep 0.3; [ "$(value published)" = "$i" ]' 10
+	until_still
 	in_netns "$3" frame_send eth0 1 0 200 "$n"
 	wait_for "[ \$((\$(value published) + \$(value kernel_drops))) = $((n + 1)) ]" 10
 	finish

@@ -50,7 +50,7 @@ verify()
 	rm -f "$TAP_DIR/verify.pcap"
 }
 
-cases=("walker 1" "ncp 1" "ncp 8" "ncp 4")
+cases=("walker 1" "walker-blocks 1" "ncp 1" "ncp 8" "ncp 4")
 search="walker 1 ncp 1 ncp 4"
 for peer in tcpdump dumpcap netsniff-ng; do
 	has "$peer" || continue

@@ -123,8 +123,8 @@ cpu_end()
 	cpu=$(($(cpu_ns "${cpu_of[@]}") - cpu_before))
 }
 
-# capture_start PROGRAM N: on ncp-rx, all on processor 1: ncp is a producer and N clients, walker one
-# process, others N processes with a socket each.  For ncp: PRODUCER_OPTIONS, an array, and RING.
+# capture_start PROGRAM N: on ncp-rx, all on processor 1: ncp is a producer and N clients, walker and
+# walker-blocks one process, others N processes with a socket each.  For ncp: PRODUCER_OPTIONS, an array, and RING.
 capture_start()
 {
 	local i
@@ -143,6 +143,7 @@ capture_start()
 		ncp) spawn "client$i" taskset -c 1 "$bench_tool/count" ncp "$bus" ;;
 		libpcap) spawn_in rx "client$i" taskset -c 1 "$bench_tool/count" pcap ncp-rx ;;
 		walker) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" ncp-rx ;;
+		walker-blocks) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" -b ncp-rx ;;
 		tcpdump) spawn_in rx "client$i" taskset -c 1 tcpdump -i ncp-rx -w "${TO:-/dev/null}" -B 16384 -Z root ;;
 		dumpcap) spawn_in rx "client$i" taskset -c 1 dumpcap -q -i ncp-rx -w "${TO:-/dev/null}" -B 16 ;;
 		netsniff-ng) spawn_in rx "client$i" taskset -c 1 netsniff-ng -i ncp-rx -o "${TO:-/dev/null}" -s -S 16MiB ;;
@@ -172,7 +173,7 @@ capture_stop()
 		sleep 0.2 # the clients' last frames; none is timed
 		producer_cpu=$(($(cpu_ns producer) - producer_before))
 		dropped=$(bus_counter kernel_drops)
-	elif [ "$1" = walker ]; then
+	elif [[ $1 == walker* ]]; then
 		sleep 0.2
 	else
 		sleep 1.1 # their last blocks, handed over after a second at most

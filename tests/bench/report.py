@@ -148,9 +148,11 @@ def bars(fig):
     for size in SIZES:
         name = size if size == "imix" else size + " B"
         a = fig.values.get(("capture", "producer", "ncp 1", size), {})
-        b = fig.values.get(("capture", "cpu", "walker 1", size), {})
-        bar(2, f"producer's CPU a frame, of the bare walker's, {name}",
-            [a[run] / b[run] for run in a if b.get(run)], "≤", 1.3)
+        for case, what in (("walker 1", "the bare walker's"),
+                           ("walker-blocks 1", "a walker's that writes the same blocks")):
+            b = fig.values.get(("capture", "cpu", case, size), {})
+            bar(2, f"producer's CPU a frame, of {what}, {name}",
+                [a[run] / b[run] for run in a if b.get(run)], "≤", 1.3)
     for size in SIZES:
         name = size if size == "imix" else size + " B"
         bar(2, f"highest lossless rate with 1 client, of the walker's, {name}",
@@ -322,6 +324,7 @@ def draw(fig, plots):
                     for p in ("ncp", "tcpdump")])
     plots.plot("capture", "size", "producer and floor", "bytes a frame", "CPU ns a frame",
                [("ncp-producer", [(s, fig.of("capture", "producer", "ncp 1", s)) for s in SIZES]),
+                ("walker, blocks", [(s, fig.of("capture", "cpu", "walker-blocks 1", s)) for s in SIZES]),
                 ("walker", [(s, fig.of("capture", "cpu", "walker 1", s)) for s in SIZES])])
     for pps in ("1000", "100000"):
         plots.plot("latency", f"latency-{pps}", f"latency, {pps} frames/s", "percentile", "µs",

@@ -48,6 +48,9 @@
 /* Frames asked for at once: as many of an Ethernet's as there is room for. */
 #define DISPATCH_MAX (ARENA_CAP / 2048)
 #define BUFFER_DEFAULT (UINT64_C(16) << 20)
+/* Netfilter puts several frames into one message, of 8 KiB or so, which libpcap reads into a buffer as
+ * large as its snaplen and a little: what is longer would be lost.  Cut is here. */
+#define NFLOG_SNAPLEN 65536u
 
 struct device {
 	struct source source;
@@ -296,7 +299,9 @@ static int activate(struct device *d, char *why)
 	d->pcap = pcap_create(d->name, error);
 	if (!d->pcap)
 		return refuse(why, d->name, -EIO, error, "");
-	bool bad = pcap_set_snaplen(d->pcap, (int)o->snaplen) || pcap_set_promisc(d->pcap, o->promiscuous) ||
+	const bool many = strncmp(d->name, "nflog", 5) == 0 && o->snaplen < NFLOG_SNAPLEN;
+	bool bad = pcap_set_snaplen(d->pcap, (int)(many ? NFLOG_SNAPLEN : o->snaplen)) ||
+		   pcap_set_promisc(d->pcap, o->promiscuous) ||
 		   pcap_set_timeout(d->pcap, o->retire_ms ? (int)o->retire_ms : 1) ||
 		   pcap_set_immediate_mode(d->pcap, o->immediate) ||
 		   pcap_set_buffer_size(d->pcap, buffer < INT_MAX ? (int)buffer : INT_MAX);

@@ -271,7 +271,7 @@ log_filtered()
 {
 	local filter="len > 200"
 
-	capture r nflog:5
+	capture r nflog:5 -s 100 # several in a message of the kernel's all the same
 	in_netns s frame_send eth0 300 5000 200
 	in_netns s frame_send eth0 200 5000 60
 	wait_for '[ $(($(value published) + $(value discarded))) = 500 ]' 10

@@ -151,20 +151,43 @@ static void filter_settle(struct self *s, bool take)
 	s->next = false;
 }
 
+/* Answer with a program, of which nothing stays here, or with the reason why there is none. */
+static int program_pass(const struct self *s, enum helper_kind kind, int result,
+			struct compile_program *p, char *why)
+{
+	struct helper_message m = { .kind = kind, .result = result };
+	int r = result ? answer_with(s, &m, why, strlen(why))
+		       : answer_with(s, &m, p->insns, p->n * sizeof(*p->insns));
+
+	compile_free(p);
+	return r;
+}
+
 static int filter_pass(struct self *s, uint32_t index, uint32_t linktype)
 {
-	struct helper_message m = { .kind = HELPER_COMPILE };
 	struct compile_program p;
 	char why[SOURCE_WHY_CAP] = "";
+	int r = compile_for(s, index, linktype, text_of(s, s->next), &p, why);
 
-	m.result = compile_for(s, index, linktype, text_of(s, s->next), &p, why);
-	int r = m.result ? answer_with(s, &m, why, strlen(why))
-			 : answer_with(s, &m, p.insns, p.n * sizeof(*p.insns));
-	compile_free(&p);
 	/* The next file must do for the interface as it is by now. */
-	if (m.result == 0)
+	if (r == 0)
 		s->packets.want[index].filter.linktype = linktype;
-	return r;
+	return program_pass(s, HELPER_COMPILE, r, &p, why);
+}
+
+static int frames_filter_pass(const struct self *s, int dlt)
+{
+	struct compile_program p;
+	char why[SOURCE_WHY_CAP] = "";
+	int r = compile_offline(dlt, NCPI_SNAPLEN, text_of(s, s->next), &p, why);
+
+	if (r == 0 && p.n > BPF_MAXINSNS) { /* more than a message holds */
+		compile_free(&p);
+		snprintf(why, sizeof(why), "filter: more than %u instructions: make it simpler",
+			 (unsigned)BPF_MAXINSNS);
+		r = -EINVAL;
+	}
+	return program_pass(s, HELPER_COMPILE_FRAMES, r, &p, why);
 }
 
 /* Room for one descriptor beside a message. */
@@ -272,6 +295,10 @@ static void serve(struct self *s)
 			if (filter_pass(s, m.index, m.linktype) < 0)
 				return;
 			break;
+		case HELPER_COMPILE_FRAMES:
+			if (frames_filter_pass(s, (int)m.linktype) < 0)
+				return;
+			break;
 		case HELPER_SETTLE:
 			filter_settle(s, m.index);
 			break;
@@ -337,6 +364,13 @@ static unsigned long long rights(const struct packet_list *packets)
 	return keep;
 }
 
+static enum privs_role role(const struct self *s)
+{
+	return s->packets.n    ? PRIVS_HELPER_SOCKETS
+	       : s->filter.file ? PRIVS_HELPER_FILTER
+				: PRIVS_HELPER;
+}
+
 /* Never returns. */
 static void child(int fd, const struct helper_options *o)
 {
@@ -368,8 +402,7 @@ static void child(int fd, const struct helper_options *o)
 	if (r == 0)
 		r = privs_drop(o->who, geteuid(), rights(&s.packets));
 	if (r == 0)
-		r = privs_confine(s.packets.n ? PRIVS_HELPER_SOCKETS : PRIVS_HELPER,
-				  s.dirfd, NULL);
+		r = privs_confine(role(&s), s.dirfd, NULL);
 	if (answer(&s, HELPER_READY, r) == 0 && r == 0)
 		serve(&s);
 	packet_clocks_restore(&s.packets);
@@ -557,13 +590,14 @@ int helper_filter_read(struct helper *h, char *why)
 	return r < 0 ? reason(&heard, r, why) : 0;
 }
 
-int helper_filter_compile(struct helper *h, uint32_t index, uint32_t linktype,
-			  struct compile_program *p, char *why)
+/* Ask for a program. */
+static int filter_compile(struct helper *h, struct helper_message *m, struct compile_program *p,
+			  char *why)
 {
-	struct helper_message m = { .kind = HELPER_COMPILE, .index = index, .linktype = linktype };
+	const bool may_be_none = m->kind == HELPER_COMPILE_FRAMES;
 	union behind behind;
 	struct heard heard = { .fd = -1, .behind = &behind };
-	int r = ask_and_hear(h, &m, &heard);
+	int r = ask_and_hear(h, m, &heard);
 
 	*p = (struct compile_program){ NULL, 0 };
 	if (r < 0)
@@ -571,9 +605,26 @@ int helper_filter_compile(struct helper *h, uint32_t index, uint32_t linktype,
 	const struct compile_program passed = {
 		.insns = behind.insns, .n = (unsigned)(heard.len / sizeof(*behind.insns))
 	};
-	r = !passed.n || heard.len % sizeof(*behind.insns) ? -EPROTO : compile_copy(&passed, p);
+	r = (!passed.n && !may_be_none) || heard.len % sizeof(*behind.insns)
+		    ? -EPROTO
+		    : compile_copy(&passed, p);
 	heard.len = 0;
 	return r < 0 ? reason(&heard, r, why) : 0;
+}
+
+int helper_filter_compile(struct helper *h, uint32_t index, uint32_t linktype,
+			  struct compile_program *p, char *why)
+{
+	struct helper_message m = { .kind = HELPER_COMPILE, .index = index, .linktype = linktype };
+
+	return filter_compile(h, &m, p, why);
+}
+
+int helper_filter_compile_frames(struct helper *h, int dlt, struct compile_program *p, char *why)
+{
+	struct helper_message m = { .kind = HELPER_COMPILE_FRAMES, .linktype = (uint32_t)dlt };
+
+	return filter_compile(h, &m, p, why);
 }
 
 void helper_filter_settle(struct helper *h, bool take)

@@ -24,8 +24,9 @@
  * It believes one thing from the capturing process, told before that dropped its rights: which
  * inode the bus has.  From then on all it can be asked for is what it would do anyway, packet
  * sockets on the interfaces that were named at the start (a member of a fanout group cannot be bound
- * again when its interface comes back), the other busses that were named then, and their filter, compiled: for an interface that comes back
- * as one of another kind, or after the file that the filter is in was read again.
+ * again when its interface comes back), the other busses that were named then, and the filter, compiled:
+ * for an interface that comes back as one of another kind, or after the file that the filter is in was
+ * read again.
  *
  * Messages are struct helper_message over a SOCK_SEQPACKET pair.  One question at a time, under a
  * lock: any thread may ask.
@@ -45,6 +46,8 @@ enum helper_kind {
 	HELPER_COMPILE,	  /* compile for interface index as one of linktype: the next filter if
 			   * there is one, else the present one.  Answer: result, and behind it the
 			   * instructions, or the reason */
+	HELPER_COMPILE_FRAMES, /* the same for frames of linktype, which is libpcap's DLT_ here, that
+			   * no kernel filters.  No instructions: every frame matches */
 	HELPER_SETTLE,	  /* index 1: the next filter is the present one from here on; 0: forget it.
 			   * No answer */
 };
@@ -137,6 +140,14 @@ void helper_filter_settle(struct helper *h, bool take);
  */
 int helper_filter_compile(struct helper *h, uint32_t index, uint32_t linktype,
 			  struct compile_program *p, char *why)
+	__attribute__((warn_unused_result));
+
+/*
+ * helper_filter_compile_frames - have the filter compiled as compile_offline() does.
+ *
+ * As above.  p without instructions: there is no filter, every frame matches.
+ */
+int helper_filter_compile_frames(struct helper *h, int dlt, struct compile_program *p, char *why)
 	__attribute__((warn_unused_result));
 
 /*

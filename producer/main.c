@@ -265,6 +265,13 @@ static int packet_compile(void *arg, uint32_t i, uint32_t linktype, struct compi
 	return helper_filter_compile(&p->helper, i, linktype, program, why);
 }
 
+static int frames_compile(void *arg, int dlt, struct compile_program *program, char *why)
+{
+	struct producer *p = arg;
+
+	return helper_filter_compile_frames(&p->helper, dlt, program, why);
+}
+
 /* Open all sources; with --wait, again and again until they are there.  A signal still ends us, and
  * nothing is held. */
 static int sources_wait(struct producer *p, char *why)
@@ -352,6 +359,7 @@ static int acquire(struct producer *p)
 	o->src.packet_again = packet_again;
 	o->src.bus_again = bus_again;
 	o->src.packet_compile = packet_compile;
+	o->src.frames_compile = frames_compile;
 	o->src.packet_again_arg = p;
 	int status = bus_take(p);
 	if (status != EXIT_DONE)

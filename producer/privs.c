@@ -288,8 +288,11 @@ static const int calls_helper[] = {
 
 /* A packet socket, bound and in its group. */
 static const int calls_sockets[] = {
-	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), SCMP_SYS(ioctl),
-	/* names in a filter that is read again, looked up in files */
+	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), SCMP_SYS(ioctl), END,
+};
+
+/* Names in a filter that is read again, looked up in files. */
+static const int calls_filter[] = {
 	SCMP_SYS(uname), SCMP_SYS(pread64), END,
 };
 
@@ -381,7 +384,9 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int dirfd)
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
 				     SCMP_A0(SCMP_CMP_NE, AF_PACKET, 0));
-	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+	if (r == 0 && role == PRIVS_HELPER_FILTER)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 0);
+	if (r == 0 && (role == PRIVS_HELPER_SOCKETS || role == PRIVS_HELPER_FILTER))
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
@@ -457,6 +462,8 @@ int privs_confine(enum privs_role role, int dirfd, const int *more)
 		r = allow(ctx, role == PRIVS_CAPTURE ? calls_capture : calls_helper);
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow(ctx, calls_sockets);
+	if (r == 0 && (role == PRIVS_HELPER_SOCKETS || role == PRIVS_HELPER_FILTER))
+		r = allow(ctx, calls_filter);
 	if (r == 0)
 		r = allow(ctx, more);
 	if (r == 0)

@@ -72,6 +72,7 @@ int privs_drop(const struct privs_who *who, uid_t uid, unsigned long long keep)
 enum privs_role {
 	PRIVS_CAPTURE, /* publish frames, look at the registry, print, talk to the helper */
 	PRIVS_HELPER,  /* remove names */
+	PRIVS_HELPER_FILTER,  /* that, and read a filter and compile it */
 	PRIVS_HELPER_SOCKETS, /* that, and open packet sockets */
 };
 

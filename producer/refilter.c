@@ -11,7 +11,9 @@ int refilter_all(struct helper *h, struct sources *s, char *why)
 	uint32_t done = 0;
 
 	for (uint32_t i = 0; i < s->n; i++) {
-		if (s->member[i].src->ops->refilter)
+		const struct source *src = s->member[i].src;
+
+		if (src->ops->refilter && !src->keeps_filter)
 			continue;
 		snprintf(why, SOURCE_WHY_CAP,
 			 "source %.60s: it keeps the filter that it was opened with: start "

@@ -59,6 +59,8 @@ struct source_options {
 	 * read last.  As helper_filter_compile().  Set before start. */
 	int (*packet_compile)(void *arg, uint32_t i, uint32_t linktype, struct compile_program *p,
 			      char *why);
+	/* The same for frames that no kernel filters.  As helper_filter_compile_frames(). */
+	int (*frames_compile)(void *packet_again_arg, int dlt, struct compile_program *p, char *why);
 };
 
 /* Frames taken from a source: a loan, to be given back before the next is taken. */
@@ -93,6 +95,7 @@ struct source {
 	uint64_t kernel_times; /* frames whose time the kernel told, though hardware was asked to: relaxed,
 				* this thread's to write */
 	uint32_t current; /* which of its interfaces it counts, and pauses, for */
+	bool keeps_filter; /* it cannot be replaced, though others' of this kind can; set by open */
 	char why[SOURCE_WHY_CAP]; /* one line, after an error */
 };
 
@@ -142,8 +145,9 @@ struct source_ops {
 	void (*give)(struct source *src, struct source_batch *b);
 
 	/*
-	 * refilter - put the filter that was read last (source_options.packet_compile) in the place
-	 * of the present one: each frame is judged by the one or by the other, and none is missed.
+	 * refilter - put the filter that was read last (source_options.packet_compile, frames_compile)
+	 * in the place of the present one: each frame is judged by the one or by the other, and
+	 * none is missed.
 	 *
 	 *   why  SOURCE_WHY_CAP bytes, on error
 	 *

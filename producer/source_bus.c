@@ -11,8 +11,7 @@
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/layout.h"
 #include "libncpbus/segment.h"
-#include "producer/compile.h"
-#include "producer/linktype.h"
+#include "producer/frame_filter.h"
 #include "producer/source.h"
 #include "util/json.h"
 
@@ -43,17 +42,11 @@ _Static_assert(ARENA_CAP >= 2 * NCPI_SNAPLEN, "the arena holds a frame or more")
 #define LOOKS 16384u
 #define LIST_MAX 4096
 
-/* The filter for one link type. */
-struct view_filter {
-	uint32_t linktype;
-	bool fits; /* false: it means nothing there, and its frames are discarded */
-	struct compile_program program;
-};
-
 /* Compiled for at the start, as later it is too late: what an interface that comes may be. */
 static const uint32_t likely[] = { 1 /* Ethernet */, 101 /* raw IP */, 113, 276 /* cooked */,
 				   127 /* radiotap */, 239 /* nflog */ };
 #define N_LIKELY (sizeof(likely) / sizeof(*likely))
+_Static_assert(N_LIKELY + NCPI_INTERFACES <= FRAME_FILTER_TYPES, "a filter for each of them");
 
 /* An interface, of any incarnation of the other bus. */
 struct view_interface {
@@ -68,8 +61,7 @@ struct view {
 	struct ncp_client *client;
 	uint32_t index; /* of o->busses */
 
-	struct view_filter filters[N_LIKELY + NCPI_INTERFACES];
-	uint32_t n_filters;
+	struct frame_filter filter;
 	struct view_interface interfaces[NCPI_INTERFACES];
 	uint32_t n_interfaces;
 	uint32_t map[NCPI_INTERFACES]; /* of the present incarnation's: one more than ours, 0: unknown */
@@ -106,55 +98,20 @@ static int failed(struct view *v, int r, const char *text)
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static struct view_filter *filter_of(struct view *v, uint32_t linktype)
-{
-	for (uint32_t i = 0; i < v->n_filters; i++)
-		if (v->filters[i].linktype == linktype)
-			return &v->filters[i];
-	return NULL;
-}
-
-static int filter_add(struct view *v, uint32_t linktype, char *why)
-{
-	struct view_filter *f = &v->filters[v->n_filters];
-	int dlt, r = 0;
-
-	if (filter_of(v, linktype))
-		return 0;
-	*f = (struct view_filter){ .linktype = linktype, .fits = true };
-	if (v->o->filter) {
-		r = linktype_to_dlt(linktype, &dlt);
-		if (r == 0)
-			r = compile_offline(dlt, NCPI_SNAPLEN, v->o->filter, &f->program, why);
-		f->fits = r == 0;
-	}
-	if (r < 0 && r != -EINVAL)
-		return refuse(why, v->bus, r, "out of memory", "");
-	v->n_filters++;
-	return 0;
-}
-
 /* Compile for what there is and what may come; some of it must take the filter. */
-static int filters_make(struct view *v, char *why)
+static int filter_make(struct view *v, char *why)
 {
 	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
 	struct ncp_interface in = NCP_INTERFACE_INIT;
-	bool fits = false;
+	uint32_t there[NCPI_INTERFACES], n = 0;
 	int r = ncp_bus_info(v->client, &info);
 
-	for (uint32_t i = 0; r == 0 && i < info.n_interfaces && i < NCPI_INTERFACES; i++) {
-		r = ncp_interface(v->client, i, &in);
-		if (r == 0)
-			r = filter_add(v, in.linktype, why);
+	for (; r == 0 && n < info.n_interfaces && n < NCPI_INTERFACES; n++) {
+		r = ncp_interface(v->client, n, &in);
+		there[n] = in.linktype;
 	}
-	for (uint32_t i = 0; i < v->n_filters; i++)
-		fits |= v->filters[i].fits;
-	const bool none = v->n_filters && !fits; /* why says what the last one lacks */
-	for (uint32_t i = 0; r == 0 && !none && i < N_LIKELY; i++)
-		r = filter_add(v, likely[i], why);
-	for (uint32_t i = 0; i < v->n_filters; i++)
-		fits |= v->filters[i].fits;
-	return r < 0 ? r : fits ? 0 : -EINVAL;
+	return r < 0 ? refuse(why, v->bus, r, ncp_strerror(r), "")
+		     : frame_filter_open(&v->filter, v->o->filter, there, n, likely, N_LIKELY, why);
 }
 
 /* The other bus: opened by name at first, and by the helper, who kept the right to, afterwards. */
@@ -224,8 +181,7 @@ static void bus_close(struct source *src)
 	if (!v)
 		return;
 	ncp_detach(v->client);
-	for (uint32_t i = 0; i < v->n_filters; i++)
-		compile_free(&v->filters[i].program);
+	frame_filter_close(&v->filter);
 	for (uint32_t i = 0; i < v->n_interfaces; i++)
 		free(v->interfaces[i].name);
 	free(v->frames);
@@ -262,7 +218,7 @@ static int view_open(struct view *v, const char *spec, char *why)
 		return refuse(why, spec, -ENOMEM, "out of memory", "");
 	int r = attach(v, why);
 	if (r == 0)
-		r = filters_make(v, why);
+		r = filter_make(v, why);
 	if (r == 0)
 		r = interfaces_learn(v, why);
 	if (r == 0) {
@@ -314,6 +270,7 @@ static int interface_learn(struct view *v, uint32_t theirs)
 		if (!name)
 			return -ENOMEM;
 		v->interfaces[v->n_interfaces++] = (struct view_interface){ name, in.linktype };
+		frame_filter_there(&v->filter, in.linktype);
 	}
 	v->map[theirs] = i + 1;
 	return 0;
@@ -355,15 +312,15 @@ static int frame_judge(struct view *v, struct source_batch *b, const struct ncp_
 	if (r < 0)
 		return failed(v, r, ncp_strerror(r));
 	const uint32_t ours = v->map[f->interface] - 1;
-	const struct view_filter *filter = filter_of(v, v->interfaces[ours].linktype);
-	if (!filter && v->o->filter)
-		return failed(v, -ENOTSUP, "an interface came for whose link type the filter was not "
-					   "compiled");
+	const int match = frame_filter_match(&v->filter, v->interfaces[ours].linktype, f->data,
+					     f->caplen, f->len);
+	if (match < 0)
+		return failed(v, match, "an interface came for whose link type the filter was not "
+					"compiled");
 	v->read++;
 	v->marked += f->dropcount;
 	v->pending_drops += f->dropcount;
-	if ((v->o->direction && NCP_DIRECTION(f->flags) != v->o->direction) ||
-	    (filter && (!filter->fits || !compile_match(&filter->program, f->data, f->caplen, f->len)))) {
+	if (!match || (v->o->direction && NCP_DIRECTION(f->flags) != v->o->direction)) {
 		v->discarded++;
 		return 0;
 	}
@@ -460,6 +417,13 @@ static void bus_give(struct source *src, struct source_batch *b)
 	b->n = 0;
 }
 
+static int bus_refilter(struct source *src, char *why)
+{
+	struct view *v = of(src);
+
+	return frame_filter_renew(&v->filter, v->o->frames_compile, v->o->packet_again_arg, why);
+}
+
 /* What is in the other ring by now is still taken. */
 static void bus_stop(struct source *src)
 {
@@ -518,6 +482,7 @@ const struct source_ops source_bus = {
 	.start = bus_start,
 	.take = bus_take,
 	.give = bus_give,
+	.refilter = bus_refilter,
 	.stop = bus_stop,
 	.counts = bus_counts,
 	/* Its line in the registry; the other bus's segment, when that is replaced. */

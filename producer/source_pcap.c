@@ -19,6 +19,7 @@
 
 #include "libncpbus/include/ncpbus.h"
 #include "libncpbus/stamp.h"
+#include "producer/frame_filter.h"
 #include "producer/linktype.h"
 #include "producer/nflog.h"
 #include "producer/source.h"
@@ -65,7 +66,7 @@ struct device {
 	bool started, stopped;
 	bool paused;		/* the interface may be away: look before the next wait */
 	uint64_t closed_at_ns;	/* CLOCK_MONOTONIC: when the kernel was told to accept no more */
-	struct bpf_program filter;	/* run here, unless packet */
+	struct frame_filter filter;	/* run here, unless packet */
 	struct sock_filter *kernel;	/* n_kernel: what libpcap attached; 0: it filters itself */
 	uint32_t n_kernel;
 	struct nflog nflog;
@@ -134,7 +135,7 @@ static void take_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *
 	if (!d->started)
 		return; /* from before the start */
 	d->seen++;
-	if (!d->packet && !bpf_filter(d->filter.bf_insns, data, len, h->caplen)) {
+	if (!d->packet && frame_filter_match(&d->filter, d->linktype, data, h->caplen, len) <= 0) {
 		d->discarded++;
 		return;
 	}
@@ -382,18 +383,24 @@ static int kernel_close(struct device *d)
 
 /*
  * The filter, installed while there are rights.  A packet socket's is kept as libpcap attached it (it
- * changes the program for cooked frames) and nothing is let through until the start.
+ * changes the program for cooked frames) and nothing is let through until the start.  It stays what it is:
+ * libpcap goes on to run the first one over what may have been in the ring before.
  */
 static int install(struct device *d, char *why)
 {
-	if (pcap_compile(d->pcap, &d->filter, d->o->filter ? d->o->filter : "", 1, 0)) {
+	struct bpf_program filter;
+
+	if (!d->packet)
+		return frame_filter_open(&d->filter, d->o->filter, &d->linktype, 1, NULL, 0, why);
+	d->source.keeps_filter = true;
+	if (pcap_compile(d->pcap, &filter, d->o->filter ? d->o->filter : "", 1, 0)) {
 		snprintf(why, SOURCE_WHY_CAP, "filter: %.180s: see pcap-filter(7)",
 			 pcap_geterr(d->pcap));
 		return -EINVAL;
 	}
-	if (!d->packet)
-		return 0;
-	if (pcap_setfilter(d->pcap, &d->filter))
+	int set = pcap_setfilter(d->pcap, &filter);
+	pcap_freecode(&filter);
+	if (set)
 		return refuse(why, d->name, -EIO, pcap_geterr(d->pcap), "");
 	socklen_t n = 0; /* instructions, not bytes */
 	if (getsockopt(d->fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) < 0)
@@ -414,7 +421,7 @@ static void device_close(struct source *src)
 
 	if (!d)
 		return;
-	pcap_freecode(&d->filter);
+	frame_filter_close(&d->filter);
 	if (d->pcap)
 		pcap_close(d->pcap);
 	free(d->kernel);
@@ -571,6 +578,13 @@ static void device_give(struct source *src, struct source_batch *b)
 	b->n = 0;
 }
 
+static int device_refilter(struct source *src, char *why)
+{
+	struct device *d = of(src);
+
+	return frame_filter_renew(&d->filter, d->o->frames_compile, d->o->packet_again_arg, why);
+}
+
 static void device_stop(struct source *src)
 {
 	struct device *d = of(src);
@@ -631,6 +645,7 @@ const struct source_ops source_pcap = {
 	.start = device_start,
 	.take = device_take,
 	.give = device_give,
+	.refilter = device_refilter,
 	.stop = device_stop,
 	.counts = device_counts,
 	/* Filters and counts of sockets, usbmon's frames; uname() and the times of libpcap itself. */

@@ -298,6 +298,31 @@ static void test_filter(void)
 	compile_free(&p);
 	helper_close(&h);
 
+	/* Without any interface, for frames that no kernel filters. */
+	o.packets = NULL;
+	if (helper_fork(&h, &o) < 0)
+		bail("helper_fork");
+	is_i64(0, helper_filter_compile_frames(&h, 1, &p, why), "compiles for frames of a file's kind");
+	ok(passes(&p, 9) && !passes(&p, 10), "what it was told at the start");
+	compile_free(&p);
+	filter_write("udp port domain and host localhost");
+	is_i64(0, helper_filter_read(&h, why), "reads a file with names in it");
+	is_i64(0, helper_filter_compile_frames(&h, 1, &p, why), "looks them up: %s", why);
+	ok(passes(&p, 53) == false && p.n > 4, "it is the filter that it read");
+	compile_free(&p);
+	filter_write("wlan addr1 1:2:3:4:5:6");
+	is_i64(0, helper_filter_read(&h, why), "reads what has a meaning on some frames");
+	is_i64(-EINVAL, helper_filter_compile_frames(&h, 1, &p, why), "not on Ethernet's");
+	is_i64(0, helper_filter_compile_frames(&h, 127, &p, why), "but on radiotap's");
+	compile_free(&p);
+	filter_write("");
+	is_i64(0, helper_filter_read(&h, why), "an empty file");
+	is_i64(0, helper_filter_compile_frames(&h, 1, &p, why), "is no filter");
+	is_u64(0, p.n, "of no instruction");
+	compile_free(&p);
+	helper_close(&h);
+	o.packets = &list;
+
 	o.filter = NULL;
 	if (helper_fork(&h, &o) < 0)
 		bail("helper_fork");
@@ -314,7 +339,7 @@ int main(void)
 {
 	char why[PRIVS_WHY_CAP];
 
-	plan(8 + 7 + 4 + 4 + 23 + 7 + 1);
+	plan(8 + 7 + 4 + 4 + 34 + 7 + 1);
 	bus_make(&bus);
 	if (privs_find(NULL, NULL, bus.name, &who, why) < 0)
 		bail("%s", why);

@@ -24,6 +24,17 @@ sweep()
 	rm -rf "${NCP_DIR:?}"/*
 }
 
+# setsid_end FILE: the producer that writes its status lines there, if it is left: setsid(1) may have
+# forked it, out of reach of what ends the test's processes.  Stands in a trap, before tap_on_exit.
+setsid_end()
+{
+	local status=$? n
+
+	n=$(grep -hso '"pid":[0-9]*' "$1" | tail -n 1)
+	[ -z "$n" ] || ! grep -qsF "$1" "/proc/${n#*:}/cmdline" || kill -KILL "${n#*:}"
+	return "$status"
+}
+
 # wire: hosts a and b, joined by veth-a and veth-b, with nothing but the test's own frames on it.
 wire()
 {

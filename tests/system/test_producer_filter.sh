@@ -216,13 +216,16 @@ away()
 	finish
 }
 
-# Sources whose frames no kernel filters.
+# Sources that cannot take another.
 keeps()
 {
 	filter 'udp'
 	producer live -i eth0 -i synth:pps=100
 	filter 'tcp'
 	refused 'source synth:pps=100: it keeps the filter that it was opened with: start ncp-producer again'
+	finish
+	producer live -i eth0 -i pcap:lo
+	refused 'source pcap:lo: it keeps the filter that it was opened with: start ncp-producer again'
 	finish
 }
 

@@ -4,9 +4,10 @@
 . tests/tap/tap.sh
 . tests/system/lib.sh
 need_net
-plan 14
+plan 15
 
 own_busses 1777 # as /dev/shm: others make busses there, too
+trap 'setsid_end "$TAP_DIR/v.json"; tap_on_exit' EXIT
 
 # produce NAME ARG...: a producer of the bus NAME, until it can be attached.
 produce()
@@ -19,6 +20,57 @@ produce()
 is_state()
 {
 	wait_for "[ \"\$(bus_value $1 state)\" = $2 ]" 10
+}
+
+# hang_up REGEX: v reads its file again, until that was said of it.
+hang_up()
+{
+	local before
+
+	before=$(grep -Ec "\"note\":\".*$1" "$TAP_DIR/v.json" || :)
+	kill -HUP "$(bus_value v pid)"
+	wait_for "[ \"\$(grep -Ec '\"note\":\".*$1' '$TAP_DIR/v.json')\" = $((before + 1)) ]" 10
+}
+
+# The file of -F is read again, while frames come: what both filters accept is all there.  As a service:
+# without a terminal.
+reloaded()
+{
+	local i name
+
+	sweep a b v w d
+	echo "greater 1000" >"$TAP_DIR/f"
+	produce a -m 64M -s 100 --keep --wait-clients 1 --reliable synth:pps=5000,imix
+	spawn v setsid -w ncp-producer -b v -m 64M -s 100 --json="$TAP_DIR/v.json" --keep --reliable \
+		-F "$TAP_DIR/f" bus:a
+	wait_for '[ "$(bus_value v published)" -gt 100 ]' 10
+	for i in 1 2 3 4 5; do
+		echo "greater 500" >"$TAP_DIR/f"
+		hang_up "read again, and in force"
+		echo "greater greater" >"$TAP_DIR/f"
+		hang_up "the filter stays as it is: filter: .*syntax error"
+		echo "wlan addr1 1:2:3:4:5:6" >"$TAP_DIR/f" # nothing, on what there is
+		hang_up "the filter stays as it is: filter: .*802.11"
+		echo "greater 1000" >"$TAP_DIR/f"
+		hang_up "read again, and in force"
+	done
+	stop a TERM 10
+	reap v 20
+	[ "$status" = 0 ]
+	ledger "$TAP_DIR/v.json"
+	[ "$(field "$TAP_DIR/v.json" received)" = "$(field "$TAP_DIR/a.json" published)" ]
+	[ "$(field "$TAP_DIR/v.json" kernel_drops)" = 0 ]
+	for name in a v; do
+		ncp-dump -q -i "$name" --snapshot -w "$TAP_DIR/$name.pcapng"
+		tcpdump -r "$TAP_DIR/$name.pcapng" -tt -xx greater 1000 2>/dev/null >"$TAP_DIR/$name.txt"
+	done
+	cmp "$TAP_DIR/a.txt" "$TAP_DIR/v.txt"
+	# Some of the others, of which there are four times as many, while they were accepted.
+	local big
+	big=$(grep -c '^[0-9]' "$TAP_DIR/a.txt")
+	[ "$big" -gt 100 ]
+	[ "$(field "$TAP_DIR/v.json" published)" -gt "$big" ]
+	[ "$(field "$TAP_DIR/v.json" published)" -lt $((5 * big)) ]
 }
 
 # Three in a row, each of which waits for the next: no frame is lost on the way.
@@ -365,6 +417,7 @@ run_step "a chain of two views, each waiting for its client: all frames, once" r
 run_step_if has_tun "no tun interface can be made" \
 	"times, flags, interfaces and link types are kept" keeps_all
 run_step "a filter and a snaplen: the rest is discarded" narrower
+run_step "another filter, while it is read" reloaded
 run_step "one direction" outbound_only
 run_step "a view that was lapped: its loss, exact and marked" lapped
 run_step "losses before the bus that is viewed are passed on" passes_marks_on

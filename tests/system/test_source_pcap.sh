@@ -4,10 +4,11 @@
 . tests/tap/tap.sh
 . tests/system/lib.sh
 need_net
-plan 22
+plan 23
 
 own_busses
 bus=b
+trap 'setsid_end "$TAP_DIR/p.json"; tap_on_exit' EXIT
 
 # capture STEM DEVICE PRODUCER-ARG...: a producer on bus b in a namespace, until it is live.
 capture()
@@ -280,6 +281,54 @@ log_filtered()
 	[ "$(field "$TAP_DIR/p.json" published)" = 300 ]
 }
 
+# The file of -F is read again, while frames come: what both filters accept is all there.  As a service:
+# without a terminal.
+reloaded()
+{
+	local i
+
+	sweep p t d
+	echo "len > 200" >"$TAP_DIR/f"
+	spawn_in r p setsid -w ncp-producer -b b -m 64M -s 2000 --json="$TAP_DIR/p.json" \
+		-F "$TAP_DIR/f" pcap:nflog:5
+	wait_for '[ "$(value state)" = live ]' 10
+	spawn_in s t frame_send eth0 "$N" 10000 200
+	for i in 1 2 3 4; do
+		# The small ones come while they are accepted, and while they are not.
+		in_netns s frame_send eth0 50 0 60
+		echo "len > 10" >"$TAP_DIR/f"
+		hang_up "read again, and in force"
+		in_netns s frame_send eth0 100 0 60
+		echo "len >" >"$TAP_DIR/f"
+		hang_up "the filter stays as it is: filter: .*syntax error"
+		echo "len > 200" >"$TAP_DIR/f"
+		hang_up "read again, and in force"
+	done
+	reap t 20
+	wait_for "[ \$((\$(value published) + \$(value discarded))) = $((N + 600)) ]" 10
+	kill -TERM "$(value pid)"
+	reap p 10
+	[ "$status" = 0 ]
+	ledger "$TAP_DIR/p.json"
+	[ "$(field "$TAP_DIR/p.json" published)" = $((N + 400)) ]
+	[ "$(field "$TAP_DIR/p.json" kernel_drops)" = 0 ]
+	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
+	tcpdump -r "$TAP_DIR/b.pcapng" -w "$TAP_DIR/t.pcap" "len > 200" 2>/dev/null
+	frame_check "$TAP_DIR/t.pcap" |
+		grep "^frames=$N first=0 last=$((N - 1)) holes=0 duplicates=0 other=0"
+	ncp-producer --remove b
+}
+
+# hang_up REGEX: have the file read again, until that was said of it.
+hang_up()
+{
+	local before
+
+	before=$(grep -Ec "\"note\":\".*$1" "$TAP_DIR/p.json" || :)
+	kill -HUP "$(value pid)"
+	wait_for "[ \"\$(grep -Ec '\"note\":\".*$1' '$TAP_DIR/p.json')\" = $((before + 1)) ]" 10
+}
+
 # Sooner than the second after which the kernel would hand over what is not many: when it came to the
 # hook is in the message, when it was handed over is its time.
 soon()
@@ -391,6 +440,7 @@ run_step "nflog: every frame once at each hook of a router" hooks
 run_step "both hooks in one group: every frame twice" one_group
 run_step "what tcpdump gets of a group" tcpdump_agrees
 run_step "a filter on it is run here, and what it refuses is counted" log_filtered
+run_step "another filter, while frames come" reloaded
 run_step "handed over soon" soon
 run_step "handed over at once" soon --immediate-mode --retire-ms 5000
 run_step "messages lost in a full buffer: counted to the frame, and marked" stalled r nflog:5 s

@@ -402,7 +402,7 @@ static void child(int fd, const struct helper_options *o)
 	if (r == 0)
 		r = privs_drop(o->who, geteuid(), rights(&s.packets));
 	if (r == 0)
-		r = privs_confine(role(&s), s.dirfd, NULL);
+		r = privs_confine(role(&s), s.dirfd, NULL, NULL);
 	if (answer(&s, HELPER_READY, r) == 0 && r == 0)
 		serve(&s);
 	packet_clocks_restore(&s.packets);
@@ -640,6 +640,8 @@ void helper_close(struct helper *h)
 {
 	if (h->fd < 0)
 		return;
+	/* Where closing it is passed over (privs.h), this tells the helper. */
+	shutdown(h->fd, SHUT_RDWR);
 	close(h->fd);
 	h->fd = -1;
 	pthread_mutex_destroy(&h->lock);

@@ -370,9 +370,13 @@ static int acquire(struct producer *p)
 	r = helper_bus(&p->helper, p->bus.seg.dev, p->bus.seg.ino);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "helper process", ncp_strerror(r), NULL);
+	const struct privs_out out = {
+		.text = { STDERR_FILENO, p->json_file ? fileno(p->json_file) : -1 },
+		.talk = { p->helper.fd, p->notify.fd },
+	};
 	r = privs_drop(&p->who, p->who.uid, 0);
 	if (r == 0)
-		r = privs_confine(PRIVS_CAPTURE, p->bus.registry_fd, p->sources.syscalls);
+		r = privs_confine(PRIVS_CAPTURE, p->bus.registry_fd, p->sources.syscalls, &out);
 	if (r < 0)
 		return message_error(EXIT_FAILED, "giving up rights", ncp_strerror(r), NULL);
 	return EXIT_DONE;

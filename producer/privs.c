@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <linux/if_packet.h>
 #include <linux/landlock.h>
 #include <linux/sched.h>
 #include <linux/sockios.h>
@@ -263,7 +264,7 @@ int privs_drop(const struct privs_who *who, uid_t uid, unsigned long long keep)
 
 /* What libc and every thread need once they run. */
 static const int calls_libc[] = {
-	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(close), SCMP_SYS(lseek),
+	SCMP_SYS(read), SCMP_SYS(lseek),
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mremap),
 	SCMP_SYS(futex), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
 	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(clock_nanosleep),
@@ -273,12 +274,18 @@ static const int calls_libc[] = {
 	SCMP_SYS(sigaltstack), SCMP_SYS(exit), SCMP_SYS(exit_group),
 	SCMP_SYS(poll), SCMP_SYS(ppoll),
 	SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx),
-	SCMP_SYS(recvmsg), SCMP_SYS(sendmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendto), END,
+	SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), END,
 };
 
-/* The registry, read; the helper, waited for; the workers' end. */
+/* By any descriptor: the helper, who has the right to packet sockets anyway. */
+static const int calls_out[] = {
+	SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(close), END,
+};
+
+/* The registry, read; the helper, told to end and waited for; the workers' end. */
 static const int calls_capture[] = {
-	SCMP_SYS(pread64), SCMP_SYS(getdents64), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(eventfd2), END,
+	SCMP_SYS(pread64), SCMP_SYS(getdents64), SCMP_SYS(shutdown), SCMP_SYS(wait4),
+	SCMP_SYS(waitid), SCMP_SYS(eventfd2), END,
 };
 
 /* The names, removed. */
@@ -288,7 +295,7 @@ static const int calls_helper[] = {
 
 /* A packet socket, bound and in its group. */
 static const int calls_sockets[] = {
-	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), SCMP_SYS(ioctl), END,
+	SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(bind), END,
 };
 
 /* Names in a filter that is read again, looked up in files. */
@@ -332,19 +339,98 @@ static int allow_ioctls(scmp_filter_ctx ctx)
 	return r;
 }
 
+/* Which frames a socket accepts, and the end of its ring.  Not a fanout group: one could be another
+ * program's, which would lose frames to us. */
+static int allow_setsockopts(scmp_filter_ctx ctx)
+{
+	static const struct {
+		uint64_t level, name;
+	} o[] = { { SOL_SOCKET, SO_ATTACH_FILTER },
+		  { SOL_SOCKET, SO_DETACH_FILTER },
+		  { SOL_PACKET, PACKET_RX_RING } };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < sizeof(o) / sizeof(*o); i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, o[i].level),
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, UINT32_MAX, o[i].name));
+	return r;
+}
+
 /* Allow the calls of a list.  One that this architecture has not is none to allow. */
 static int allow(scmp_filter_ctx ctx, const int *calls)
 {
 	int r = 0;
 
 	for (; r == 0 && calls && *calls != END; calls++) {
-		r = *calls == SCMP_SYS(ioctl) ? allow_ioctls(ctx)
-					      : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *calls, 0);
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, *calls, 0);
 		if (r == -EDOM)
 			r = 0;
 	}
 	return r;
 }
+
+/* The same for a source's own, some of which are not needed whole. */
+static int allow_source(scmp_filter_ctx ctx, const int *calls)
+{
+	int r = 0;
+
+	for (; r == 0 && calls && *calls != END; calls++) {
+		const int one[] = { *calls, END };
+
+		r = *calls == SCMP_SYS(ioctl)	     ? allow_ioctls(ctx)
+		    : *calls == SCMP_SYS(setsockopt) ? allow_setsockopts(ctx)
+						     : allow(ctx, one);
+	}
+	return r;
+}
+
+#ifndef NCP_SANITIZED
+/* Descriptors are numbered below this by the kernel's default (fs.nr_open), as a power of two. */
+#define FD_BITS 20u
+
+/*
+ * Allow close() on all descriptors but these.  A rule cannot say "but": so one is added for each tail of
+ * bits, as short as can be, that none of these numbers has; up to FD_BITS for each of them.
+ *
+ *   tail, n_bits  the lowest bits of the numbers that are to be allowed
+ */
+static int allow_close_but(scmp_filter_ctx ctx, const int *fds, size_t n, uint64_t tail,
+			   unsigned n_bits)
+{
+	const uint64_t mask = (UINT64_C(1) << n_bits) - 1;
+	bool among = false;
+
+	for (size_t i = 0; i < n; i++)
+		among |= fds[i] >= 0 && ((uint64_t)fds[i] & mask) == tail;
+	if (!among)
+		return allow_if(ctx, SCMP_SYS(close), 0, mask, tail);
+	if (n_bits == FD_BITS) /* one of these, and what cannot be */
+		return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(0), SCMP_SYS(close), 1,
+					SCMP_A0(SCMP_CMP_MASKED_EQ, mask, tail));
+	int r = allow_close_but(ctx, fds, n, tail, n_bits + 1);
+	return r < 0 ? r : allow_close_but(ctx, fds, n, tail | UINT64_C(1) << n_bits, n_bits + 1);
+}
+
+/* What goes out goes by these, and they stay what they are. */
+static int allow_out(scmp_filter_ctx ctx, const struct privs_out *out)
+{
+	const int fds[] = { out->text[0], out->text[1], out->talk[0], out->talk[1] };
+	/* An eventfd takes eight bytes.  Where frames have a header that is less than one; where they
+	 * have none it is less than an IP header. */
+	int r = allow_if(ctx, SCMP_SYS(write), 2, UINT64_MAX, sizeof(uint64_t));
+
+	for (int i = 0; r == 0 && i < 2; i++) {
+		if (out->text[i] >= 0)
+			r = allow_if(ctx, SCMP_SYS(write), 0, UINT32_MAX, (uint64_t)out->text[i]);
+		if (r == 0 && out->text[i] >= 0)
+			r = allow_if(ctx, SCMP_SYS(writev), 0, UINT32_MAX, (uint64_t)out->text[i]);
+		if (r == 0 && out->talk[i] >= 0)
+			r = allow_if(ctx, SCMP_SYS(sendto), 0, UINT32_MAX, (uint64_t)out->talk[i]);
+	}
+	return r < 0 ? r : allow_close_but(ctx, fds, sizeof(fds) / sizeof(*fds), 0, 0);
+}
+#endif
 
 /* What depends on arguments.  An int argument has 32 bits; what stands above them is not ours. */
 static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int dirfd)
@@ -390,6 +476,8 @@ static int allow_some(scmp_filter_ctx ctx, enum privs_role role, int dirfd)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(mmap), 1,
 				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
+		r = allow_ioctls(ctx);
+	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCGHWTSTAMP);
 	if (r == 0 && role == PRIVS_HELPER_SOCKETS)
 		r = allow_if(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, SIOCSHWTSTAMP);
@@ -433,7 +521,7 @@ static int files_limit(enum privs_role role, int dirfd)
 }
 #endif
 
-int privs_confine(enum privs_role role, int dirfd, const int *more)
+int privs_confine(enum privs_role role, int dirfd, const int *more, const struct privs_out *out)
 {
 	int r;
 
@@ -453,7 +541,13 @@ int privs_confine(enum privs_role role, int dirfd, const int *more)
 #ifdef NCP_SANITIZED
 	if (r == 0)
 		r = allow(ctx, calls_sanitizer);
+	out = NULL;
+#else
+	if (r == 0 && out)
+		r = allow_out(ctx, out);
 #endif
+	if (r == 0 && !out)
+		r = allow(ctx, calls_out);
 	if (r == 0)
 		r = allow_some(ctx, role, dirfd);
 	if (r == 0)
@@ -465,7 +559,7 @@ int privs_confine(enum privs_role role, int dirfd, const int *more)
 	if (r == 0 && (role == PRIVS_HELPER_SOCKETS || role == PRIVS_HELPER_FILTER))
 		r = allow(ctx, calls_filter);
 	if (r == 0)
-		r = allow(ctx, more);
+		r = allow_source(ctx, more);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -77,6 +77,15 @@ enum privs_role {
 };
 
 /*
+ * By what a capturing process lets something out, beside frames: -1: none.  The numbers stay taken: closing
+ * one does nothing, or else the next socket that the helper passes could take its place.
+ */
+struct privs_out {
+	int text[2]; /* written to: stderr, the file of the status lines */
+	int talk[2]; /* sockets that messages are sent by: the helper's, the service manager's */
+};
+
+/*
  * privs_confine - no_new_privs, not dumpable, Landlock where the kernel has it, and a seccomp
  * allow-list: anything else ends the process (SIGSYS).
  *
@@ -85,14 +94,17 @@ enum privs_role {
  *          for reading.  With the others, the directory of the busses: the only one in which
  *          something can be removed.  -1: none
  *   more   further system call numbers, ended by -1; NULL: none.  Of ioctl() only questions about a
- *          network device, and what usbmon is asked
+ *          network device, and what usbmon is asked; of setsockopt() only what frames are accepted,
+ *          and a packet ring's end
+ *   out    with PRIVS_CAPTURE: nothing is sent or written by any other descriptor, so that a packet
+ *          socket cannot be sent by; but eight bytes, an eventfd's.  With the others NULL: anything
  *
  * Without Landlock an absolute path leads out of dirfd, as far as the user's own rights go.
  * Threads made later inherit it.  With -DNCP_SANITIZED there is no Landlock and the list is wider:
  * the sanitizers' runtimes open files, map code and trace at exit.
  * Returns 0, -errno.
  */
-int privs_confine(enum privs_role role, int dirfd, const int *more)
+int privs_confine(enum privs_role role, int dirfd, const int *more, const struct privs_out *out)
 	__attribute__((warn_unused_result));
 
 #endif

@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +87,60 @@ static void do_read_registry(void)
 }
 static void do_nothing(void) {}
 
+/* What goes out goes by out_fds alone. */
+static int out_fds[2], other_fds[2], event_fd; /* pairs of sockets */
+static void do_write_text(void)
+{
+	if (write(out_fds[0], "a line that is longer", 21) != 21)
+		_exit(9);
+}
+static void do_send_talk(void)
+{
+	if (send(out_fds[1], "a message", 9, MSG_NOSIGNAL) != 9)
+		_exit(9);
+}
+static void do_write_event(void)
+{
+	const uint64_t one = 1;
+
+	if (write(event_fd, &one, sizeof(one)) != sizeof(one))
+		_exit(9);
+}
+static void do_write_other(void) { syscall(SYS_write, other_fds[0], "a frame, of 14 bytes", 14); }
+static void do_writev_other(void)
+{
+	struct iovec v = { (char[]){ "12345678" }, 8 };
+
+	syscall(SYS_writev, other_fds[0], &v, 1);
+}
+static void do_send_other(void) { syscall(SYS_sendto, other_fds[0], "12345678", 8, 0, NULL, 0); }
+static void do_sendmsg(void)
+{
+	struct iovec v = { (char[]){ "12345678" }, 8 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
+
+	syscall(SYS_sendmsg, out_fds[1], &m, 0);
+}
+/* Also by a number whose upper half the kernel does not look at. */
+static void do_close_out(void)
+{
+	const unsigned long high = 1ul << 32;
+
+	if (close(out_fds[0]) != 0 || close(out_fds[1]) != 0 ||
+	    syscall(SYS_close, high | (unsigned)out_fds[0]) != 0 ||
+	    fcntl(out_fds[0], F_GETFL) < 0 || fcntl(out_fds[1], F_GETFL) < 0)
+		_exit(9);
+}
+static void do_close_others(void)
+{
+	if (close(other_fds[0]) != 0 || close(other_fds[1]) != 0 || close(event_fd) != 0)
+		_exit(9);
+	for (int fd = 0; fd < 4096; fd++)
+		if (fd != out_fds[0] && fd != out_fds[1] && fd != dir_fd && close(fd) < 0 &&
+		    errno != EBADF)
+			_exit(9);
+}
+
 /* Refused by an error, not by a signal: seccomp sees no path. */
 static void do_read_outside(void)
 {
@@ -131,6 +187,14 @@ static const struct {
 	{ "opening a file anywhere", do_open, true, false, true },
 	{ "opening a line for writing", do_write, true, true, true },
 	{ "making a file", do_create, true, true, true },
+	{ "writing a line", do_write_text, false, false, false },
+	{ "writing an event", do_write_event, false, false, false },
+	{ "sending a message", do_send_talk, false, false, false },
+	{ "writing to any other descriptor", do_write_other, true, false, true },
+	{ "writing pieces to it", do_writev_other, true, false, true },
+	{ "sending by any other socket", do_send_other, true, false, true },
+	{ "sendmsg", do_sendmsg, true, false, true },
+	{ "closing all others", do_close_others, false, false, false },
 };
 #define N_CALLS (sizeof(calls) / sizeof(calls[0]))
 
@@ -156,6 +220,7 @@ static unsigned n_judged(void)
 /* Run call in a process without rights; the status of its end. */
 static int confined(enum privs_role role, void (*call)(void))
 {
+	const struct privs_out out = { .text = { -1, out_fds[0] }, .talk = { out_fds[1], -1 } };
 	int status;
 	pid_t pid = fork();
 
@@ -163,7 +228,7 @@ static int confined(enum privs_role role, void (*call)(void))
 		unsigned long long keep = role == PRIVS_HELPER ? 1ull << CAP_NET_RAW : 0;
 
 		if (privs_drop(&who, role == PRIVS_HELPER ? geteuid() : who.uid, keep) < 0 ||
-		    privs_confine(role, dir_fd, NULL) < 0)
+		    privs_confine(role, dir_fd, NULL, role == PRIVS_CAPTURE ? &out : NULL) < 0)
 			_exit(8);
 		call();
 		_exit(0);
@@ -207,6 +272,8 @@ static void test_paths(void)
 	is_i64(0, confined(PRIVS_CAPTURE, do_read_outside),
 	       "capturing: an absolute path does not lead out of the registry");
 	is_i64(0, confined(PRIVS_CAPTURE, do_read_above), "capturing: nor does ..");
+	is_i64(0, confined(PRIVS_CAPTURE, do_close_out),
+	       "capturing: what goes out keeps its number: closing it is passed over");
 	is_i64(0, confined(PRIVS_HELPER, do_unlink_outside),
 	       "helper: removes nothing outside its directory");
 	is_i64(0, access(outside, F_OK), "it is still there");
@@ -281,7 +348,7 @@ int main(void)
 
 	if (geteuid() != 0)
 		skip_all("giving up rights needs some: run as root");
-	plan(14 + 2 + 2 * n_judged() + (landlocked() ? 6 : 0) + 1);
+	plan(14 + 2 + 2 * n_judged() + (landlocked() ? 7 : 0) + 1);
 	int before = tap_open_fds();
 
 	test_find();
@@ -301,6 +368,10 @@ int main(void)
 		bail("%s", outside);
 	close(z);
 	close(y);
+	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (event_fd < 0 || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, out_fds) < 0 ||
+	    socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, other_fds) < 0)
+		bail("descriptors: %s", strerror(errno));
 	test_status();
 	test_calls(PRIVS_CAPTURE);
 	test_calls(PRIVS_HELPER);
@@ -308,8 +379,10 @@ int main(void)
 		test_paths();
 	else
 		diag("no Landlock here");
-	close(dir_fd);
-	close(file_fd);
+	const int all[] = { dir_fd,	  file_fd,	event_fd,     out_fds[0],
+			    out_fds[1], other_fds[0], other_fds[1] };
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		close(all[i]);
 	is_i64(before, tap_open_fds(), "nothing is left open");
 	return tap_done();
 }

@@ -5,7 +5,7 @@
 . tests/system/lib.sh
 need_net
 [ "$(uname -m)" = x86_64 ] || skip_all "syscall_inject knows x86-64 only"
-plan 17
+plan 20
 
 own_busses
 bus=b
@@ -116,6 +116,58 @@ every_call_is_forbidden()
 	ncp-producer --remove b
 }
 
+# socket_of TABLE REGEX: p's first descriptor whose socket stands in such a line of a table of /proc/net.
+socket_of()
+{
+	local fd inode
+
+	for fd in "/proc/$p/fd/"*; do
+		inode=$(readlink "$fd")
+		[[ $inode == socket:* ]] || continue
+		inode=${inode#socket:[}
+		if grep -E "$2" "/proc/$p/net/$1" | grep -qw "${inode%]}"; then
+			echo "${fd##*/}"
+			return
+		fi
+	done
+	return 1
+}
+
+# Nothing is sent by a socket that frames come from, whatever its number.
+a_packet_socket_hears_only()
+{
+	local call fd
+
+	for call in write writev sendto sendmsg fanout; do
+		starts "$@"
+		fd=$(socket_of packet .)
+		forbidden "$p" "$call" "$fd"
+		killed_by_itself
+	done
+	ncp-producer --remove b
+}
+
+# Nor can it come by a number that is written to: the status lines', the helper's.
+numbers_are_kept()
+{
+	local fd
+
+	starts --json="$TAP_DIR/p.json" lo
+	# 0005: SOCK_SEQPACKET, as the helper's is.
+	for fd in 2 "$(find "/proc/$p/fd" -lname "$TAP_DIR/p.json" -printf '%f')" \
+		"$(socket_of unix " 0005 ")"; do
+		[ -e "/proc/$p/fd/$fd" ]
+		[ "$(syscall_inject "$p" close "$fd")" = "returned 0" ]
+		[ -e "/proc/$p/fd/$fd" ]
+	done
+	[ "$(syscall_inject "$p" write 2)" = "returned -14" ] # EFAULT: it was let through
+	[ "$(value state)" = live ]
+	stop p INT 5
+	[ "$status" = 0 ]
+	wait_for "! tap_runs $helper" 5
+	[ -z "$(ls "$NCP_DIR")" ]
+}
+
 # What the helper may not do ends it, too; the capturing process goes on, and cannot remove a name.
 the_helper_is_confined()
 {
@@ -148,6 +200,9 @@ each "a pipe" "file:$TAP_DIR/fifo"
 each "a pipe and an interface" -i lo -i "file:$TAP_DIR/fifo"
 run_step "what it published can be read, and the next one continues it" is_continued
 run_step "all else that somebody could try" every_call_is_forbidden
+run_step "a packet socket: nothing is sent by it, no group is joined" a_packet_socket_hears_only lo
+run_step "nor by that of --immediate-mode" a_packet_socket_hears_only --immediate-mode lo
+run_step "the numbers that are written to stay what they are" numbers_are_kept
 run_step "the helper of an interface" the_helper_is_confined 0 lo
 run_step "the helper of a file" the_helper_is_confined 1 synth:pps=1000
 is "" "$(ls "$NCP_DIR")" "nothing is left"

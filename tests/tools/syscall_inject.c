@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/if_packet.h>
 #include <linux/prctl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -54,6 +55,12 @@ static const struct call {
 	{ "io_uring_setup", SYS_io_uring_setup, { 0 } },
 	{ "code", SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
 			      (uint64_t)-1 } },
+	{ "write", SYS_write, { UINT32_MAX, 0, 64 } },
+	{ "writev", SYS_writev, { UINT32_MAX, 0, 1 } },
+	{ "sendto", SYS_sendto, { UINT32_MAX, 0, 64 } },
+	{ "sendmsg", SYS_sendmsg, { UINT32_MAX } },
+	{ "fanout", SYS_setsockopt, { UINT32_MAX, SOL_PACKET, PACKET_FANOUT, 0, sizeof(int) } },
+	{ "close", SYS_close, { UINT32_MAX } },
 	{ "dumpable", SYS_prctl, { PR_SET_DUMPABLE, 0 } },
 };
 #define N_CALLS (sizeof(calls) / sizeof(calls[0]))

@@ -15,7 +15,7 @@ service_end()
 
 	kill -KILL "$(producer_pid)" 2>/dev/null
 	(exit "$exit_status")
-	own_busses_end
+	tap_on_exit
 }
 
 # manager ADDRESS: print each message that comes there, a line each; "\0" is the '@' of a name

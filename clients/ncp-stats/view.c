@@ -260,15 +260,9 @@ static void put_rates(struct grid *g, const struct view_data *d)
 		 (const double[]){ now->kernel_drops, mean->kernel_drops, peak->kernel_drops });
 }
 
-const char *view_order_name(enum view_order o)
-{
-	static const char *const names[ORDERS] = { "name", "behind", "lost", "frames" };
-
-	return names[o];
-}
-
 static void put_foot(struct grid *g, const struct view *v)
 {
+	static const char *const order[ORDERS] = { "name", "behind", "lost", "frames" };
 	unsigned int row = g->rows - 1, col = 0;
 
 	if (v->editing) {
@@ -280,7 +274,7 @@ static void put_foot(struct grid *g, const struct view *v)
 		col = grid_put(g, row, 0, GRID_WARN, "filter: %s", v->filter) + 2;
 	grid_put(g, row, col, GRID_DIM,
 		 "q quit  h help  p pause  Tab pane  s by %s  t by %s  / filter%s",
-		 view_order_name(v->order), v->by_frames ? "frames" : "bytes",
+		 order[v->order], v->by_frames ? "frames" : "bytes",
 		 v->n_busses > 1 ? "  b bus" : "");
 }
 

@@ -76,7 +76,4 @@ void view_draw(struct grid *g, struct view *v, const struct view_data *d);
 void view_panes(struct grid *g, struct view *v, const struct view_data *d, unsigned int row,
 		unsigned int end);
 
-/* view_order_name - "name", "behind", ... */
-const char *view_order_name(enum view_order o);
-
 #endif

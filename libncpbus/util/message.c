@@ -131,8 +131,7 @@ void message_note(const char *what, const char *why, const char *todo)
 	print(NULL, what, why, todo);
 }
 
-/* Print a text in three parts. */
-static void print_text(const int *status, const char *text)
+int message_error_text(int status, const char *text)
 {
 	char copy[3 * MESSAGE_CAP], *part[3] = { copy, NULL, NULL };
 
@@ -145,16 +144,6 @@ static void print_text(const int *status, const char *text)
 		*colon = '\0';
 		part[i] = colon + 2;
 	}
-	print(status, part[0], part[1], part[2]);
-}
-
-int message_error_text(int status, const char *text)
-{
-	print_text(&status, text);
+	print(&status, part[0], part[1], part[2]);
 	return status;
-}
-
-void message_note_text(const char *text)
-{
-	print_text(NULL, text);
 }

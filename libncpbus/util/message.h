@@ -54,11 +54,10 @@ int message_error(int status, const char *what, const char *why, const char *tod
 void message_note(const char *what, const char *why, const char *todo);
 
 /*
- * message_error_text, message_note_text - the same of one text, "what: why: what to do", which is cut
- * at its first two ": ".
+ * message_error_text - message_error() of one text, "what: why: what to do", which is cut at its
+ * first two ": ".
  */
 int message_error_text(int status, const char *text);
-void message_note_text(const char *text);
 
 /*
  * message_status - show a line on the terminal that stderr is, in place of the last such line.

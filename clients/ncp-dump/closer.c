@@ -413,9 +413,17 @@ int closer_wait(struct closer *c)
 	return r;
 }
 
-const char *closer_failed(const struct closer *c)
+const char *closer_failed(struct closer *c)
 {
-	return c && *c->failed ? c->failed : NULL;
+	bool failed;
+
+	if (!c)
+		return NULL;
+	/* Its own thread may write it, once. */
+	pthread_mutex_lock(&c->lock);
+	failed = *c->failed;
+	pthread_mutex_unlock(&c->lock);
+	return failed ? c->failed : NULL;
 }
 
 void closer_close(struct closer *c)

@@ -86,7 +86,7 @@ int closer_check(struct closer *c) __attribute__((warn_unused_result));
 int closer_wait(struct closer *c) __attribute__((warn_unused_result));
 
 /* closer_failed - the file that closer_check()'s error belongs to; NULL: it is no file's. */
-const char *closer_failed(const struct closer *c);
+const char *closer_failed(struct closer *c);
 
 /* closer_close - the end: waits for the files given, and for the commands of -z.  NULL is fine. */
 void closer_close(struct closer *c);

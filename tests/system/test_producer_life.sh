@@ -3,7 +3,7 @@
 # test_producer_life.sh - a bus from its making to its end: signals, crashes, takeover, removal.
 . tests/tap/tap.sh
 . tests/system/lib.sh
-plan 24
+plan 25
 
 own_busses
 
@@ -241,6 +241,35 @@ placed_and_locked()
 	said p '^ncp-producer: --numa 1000: no such node with memory: those that have some are '
 }
 
+# Where the kernel makes huge pages of a file in the busses' directory when asked, the ring is in such.
+huge_pages()
+{
+	spawn p ncp-producer -b b -m 8M synth:pps=1000
+	wait_for '[ "$(bus_value b state)" = live ]' 10
+	[ "$(awk '/ShmemPmdMapped:/ { kb += $2 } END { print kb }' "/proc/${pid[p]}/smaps")" -ge 8192 ]
+	stop p INT 5
+}
+
+# Does it?  MADV_COLLAPSE is 25, in kernels since 6.1.
+collapses()
+{
+	python3 - "$NCP_DIR/probe" <<-'PY'
+	import ctypes, mmap, os, sys
+	size = 2 << 20
+	fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT, 0o600)
+	os.unlink(sys.argv[1])
+	os.posix_fallocate(fd, 0, size)
+	libc = ctypes.CDLL(None)
+	libc.mmap.restype = ctypes.c_void_p
+	libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+	rw, fixed = mmap.PROT_READ | mmap.PROT_WRITE, 0x10
+	at = libc.mmap(None, 2 * size, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
+	at = libc.mmap(at + -at % size, size, rw, mmap.MAP_SHARED | fixed, fd, 0)
+	libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+	sys.exit(libc.madvise(at, size, 25) != 0)
+	PY
+}
+
 each_second()
 {
 	spawn p ncp-producer -b b -m 8M --json synth:pps=1000
@@ -322,6 +351,11 @@ run_step "no -m continues it" default_size_continues
 run_step "-c publishes so many frames, and received = published + discarded + drops" counted
 run_step "how far back the ring remembers is told once it is full" remembers
 run_step "--numa and --mlock" placed_and_locked
+if collapses; then
+	run_step "the ring is in huge pages" huge_pages
+else
+	skip 1 "this kernel makes no huge pages when asked"
+fi
 run_step "--json prints a line a second" each_second
 run_step "errors are objects, too" json_errors
 run_step "--json=FILE sends them elsewhere" json_elsewhere

@@ -149,7 +149,7 @@ killed()
 	local i
 
 	rm -f -- * ../state
-	spawn producer ncp-producer "synth:count=300000,pps=100000,size=300" -b "$bus-kill" -m 128M \
+	spawn producer ncp-producer "synth:count=300000,pps=50000,size=300" -b "$bus-kill" -m 128M \
 		--wait-clients 1 --keep
 	wait_for "ncp-dump -D | grep -q '$bus-kill '" 5
 	for i in 1 2 3 4 5 6 7 8; do

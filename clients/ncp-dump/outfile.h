@@ -215,8 +215,8 @@ int outfile_finish(struct outfile *f, bool sync) __attribute__((warn_unused_resu
 /*
  * outfile_abandon - after an error: keep what is verified, cut off the rest, say "complete".
  *
- *   m  out: what was kept; if it could not be cut off, what was durable before; nothing of a file
- *	that was removed
+ *   m  out: what was kept; if it could not be cut off, what was durable one sync before the last;
+ *	nothing of a file that was removed
  *
  * Does what can be done, and returns the first further error (0: all of it could); -ESTALE if the
  * file was removed.

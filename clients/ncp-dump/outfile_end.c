@@ -57,6 +57,8 @@ int outfile_sync(struct outfile *f, struct outfile_mark *m)
 					     head_update(f, v.off, v.off, false);
 		if (r < 0)
 			return outfile_fail(f, r, 0);
+		if (v.off > f->durable.off)
+			f->proven = f->durable;
 		f->durable = f->told = v;
 	}
 	if (m)
@@ -88,13 +90,20 @@ int outfile_finish(struct outfile *f, bool sync)
  * The rest could not be cut off.  On a disk that is so full that not even this can be done (one that
  * writes everything to a new place) what a kill would leave is left; on one that does not work any
  * more, what a power cut would leave.
+ *
+ * Of a disk that stops working the last sync is no witness.  While ext4 gives its journal up (an error,
+ * errors=remount-ro) and before it turns read-only, an fdatasync() finds that its transaction is over,
+ * not that it failed, and returns 0.  What is written there next, and needs the journal, fails: so the
+ * sync before the last one, after which more was written, is true.
  */
 static void uncut(struct outfile *f, struct outfile_mark *m, int why)
 {
-	if (f->head && fsync(f->fd) == 0 && head_update(f, m->off, m->off, false) == 0 &&
+	bool full = why == -ENOSPC || why == -EDQUOT;
+
+	if (full && f->head && fsync(f->fd) == 0 && head_update(f, m->off, m->off, false) == 0 &&
 	    fsync(f->fd) == 0)
 		return;
-	*m = why == -ENOSPC || why == -EDQUOT ? f->told : f->durable;
+	*m = full ? f->told : f->proven;
 }
 
 int outfile_abandon(struct outfile *f, struct outfile_mark *m)
@@ -126,7 +135,7 @@ int outfile_abandon(struct outfile *f, struct outfile_mark *m)
 		r = head_update(f, m->off, m->off, true);
 	if (fsync(f->fd) < 0) {
 		r = r < 0 ? r : -errno;
-		*m = f->durable;
+		*m = f->proven;
 	}
 	return r;
 }

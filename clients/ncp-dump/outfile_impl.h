@@ -83,7 +83,9 @@ struct outfile {
 	uint8_t *head;
 	size_t head_len, head_file; /* head_file: of the file block in head */
 	uint64_t head_at;
-	struct outfile_mark durable, told; /* of the last sync; of the last time it was told there */
+	struct outfile_mark durable; /* of the last sync */
+	struct outfile_mark proven;  /* of the last one after which more was written, and synced */
+	struct outfile_mark told;    /* of the last time it was told in the file block */
 
 	int error;
 	uint64_t fail_off; /* lowest offset of a write that failed */

@@ -55,7 +55,7 @@ tmux           has_cmds tmux
 zsh            has_cmds zsh
 fish           has_cmds fish
 mount          has_cmds mount umount losetup
-e2fsprogs      has_cmds mkfs.ext4 fsck.ext4
+e2fsprogs      has_cmds mkfs.ext4
 btrfs-progs    has_cmds mkfs.btrfs btrfs
 '
 # deps.sh deb, check-deb, fuzz: what else making and trying packages needs, and fuzzing.

@@ -2,11 +2,17 @@
 /* test_outfile.c - files written from a ring that is overrun at every moment it can be. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clients/ncp-dump/outfile.h"
@@ -383,6 +389,73 @@ static void killed(const char *dir)
 	outfile_close(f);
 }
 
+/* In a process of its own: a disk that turns read-only after so many syncs.  1: what abandon calls kept
+ * is what the sync before the last one called durable. */
+static int read_only(const char *path, int syncs)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ftruncate, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EROFS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
+	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10 };
+	struct outfile_bus ob = ring_bus();
+	struct outfile_mark last = { 0 }, before = { 0 }, m;
+	struct outfile *f;
+	bool good;
+	uint64_t at, seq;
+
+	produce(3000);
+	at = bus.way[bus.n_way - 1].position;
+	seq = bus.way[bus.n_way - 1].seq;
+	if (outfile_open(&f, &o, &ob) < 0)
+		return 0;
+	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
+				     .bus = "test", .first_seq = seq };
+	good = outfile_section(f, &s, at) == 0;
+	for (int i = 0; i <= syncs && good; i++) {
+		produce(40);
+		struct outfile_span sp = { .position = at, .first_seq = seq, .next_seq = bus.seq,
+					   .data = bus.ring + at % RING, .len = bus.head - at };
+		good = outfile_span(f, &sp) == 1 && outfile_flush(f) == 0;
+		at = bus.head, seq = bus.seq;
+		if (i == syncs)
+			break;
+		before = last;
+		/* A sync after which nothing was written is the same one again. */
+		good = good && outfile_sync(f, &last) == 0 && outfile_sync(f, &last) == 0 &&
+		       last.off > before.off;
+	}
+	good = good && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+	good = good && outfile_abandon(f, &m) == -EROFS && m.off == before.off &&
+	       m.seq == before.seq;
+	outfile_close(f);
+	return good;
+}
+
+/* The last sync may have been answered by a journal that was just given up. */
+static void last_sync(const char *dir)
+{
+	char path[256];
+	bool good = true;
+
+	snprintf(path, sizeof(path), "%s/l.pcapng", dir);
+	bus.hurry = 0;
+	for (int syncs = 0; syncs < 4; syncs++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0)
+			_exit(read_only(path, syncs));
+		good = good && pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+		       WEXITSTATUS(status) == 1;
+	}
+	ok(good, "of a disk that turns read-only the sync before the last one is believed");
+}
+
 static uint8_t raw_byte(uint64_t off)
 {
 	return (uint8_t)(off * 2654435761u >> 13);
@@ -476,7 +549,7 @@ int main(void)
 	const char *disk = tap_tempdir("."), *memory = tap_tempdir("/dev/shm");
 	int fds = tap_open_fds();
 
-	plan(8 + 3 * 3 + 3 * 2 + 1 + 3 * 2 + 1);
+	plan(9 + 3 * 3 + 3 * 2 + 1 + 3 * 2 + 1);
 	ring_make();
 	refusals(disk);
 	rounds(disk, "disk, pwrite", OUTFILE_PWRITE);
@@ -486,6 +559,7 @@ int main(void)
 	kills(disk, "disk, auto", OUTFILE_AUTO);
 	kills(memory, "tmpfs, auto", OUTFILE_AUTO);
 	killed(disk);
+	last_sync(disk);
 	bus.hurry = bus.killer = 0;
 	raw(disk, "disk, pwrite", OUTFILE_PWRITE);
 	raw(disk, "disk, auto", OUTFILE_AUTO);

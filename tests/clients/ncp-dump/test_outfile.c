@@ -443,7 +443,7 @@ static void last_sync(const char *dir)
 	bool good = true;
 
 	snprintf(path, sizeof(path), "%s/l.pcapng", dir);
-	bus.hurry = 0;
+	bus.hurry = bus.killer = 0;
 	for (int syncs = 0; syncs < 4; syncs++) {
 		pid_t pid = fork();
 		int status;

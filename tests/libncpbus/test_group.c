@@ -31,6 +31,7 @@ static struct ledger {
 	uint8_t lost[FRAMES_MAX];
 	uint64_t frames, losses; /* sums over the ledgers of members that left in order */
 	uint64_t taken; /* frames that a member got of another who died or left */
+	uint32_t stays; /* the member that neither leaves nor is killed has attached */
 } *all;
 
 static void count(uint8_t *n)
@@ -89,11 +90,19 @@ struct worker {
 	uint64_t events[NCP_SPAN + 1];
 };
 
-static void given_settle(struct worker *w, const struct ncp_frame *lost)
+/* Before the call that says that it is done with them: who is killed in it counts no more. */
+static void given_count(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->n_given; i++)
-		if (!lost || w->given[i] < lost->seq || w->given[i] >= lost->next_seq)
-			count(&all->read[w->given[i]]);
+		count(&all->read[w->given[i]]);
+}
+
+/* Behind that call, which may have found that they were overrun. */
+static void given_settle(struct worker *w, const struct ncp_frame *lost)
+{
+	for (uint32_t i = 0; lost && i < w->n_given; i++)
+		if (w->given[i] >= lost->seq && w->given[i] < lost->next_seq)
+			ncpi_add(&all->read[w->given[i]], (uint8_t)-1);
 	w->n_given = 0;
 }
 
@@ -149,6 +158,7 @@ static int work(struct worker *w, enum how how)
 	uint8_t buf[FRAME_CAP];
 	int r;
 
+	given_count(w);
 	switch (how) {
 	case COPY:
 		r = ncp_recv(w->c, buf, sizeof(buf), f);
@@ -193,7 +203,8 @@ static void leave(struct worker *w)
 {
 	struct ncp_stats s = NCP_STATS_INIT;
 
-	given_settle(w, NULL);
+	given_count(w);
+	w->n_given = 0;
 	w->bad += ncp_stats(w->c, &s) != 0;
 	ncpi_add(&all->frames, s.total.frames);
 	ncpi_add(&all->losses, s.total.lost);
@@ -711,10 +722,13 @@ static void test_reattach(void)
 /* --- processes --------------------------------------------------------------------------------- */
 
 /* A member's process: reads until the end, or leaves when it likes. */
-static int member_main(uint64_t seed, bool may_leave)
+static int member_main(uint64_t seed, bool stays)
 {
 	struct worker w = { .c = member(), .rng = { .seed = seed } };
-	uint64_t calls = may_leave ? tap_rng_below(&w.rng, 3000) : UINT64_MAX;
+	uint64_t calls = stays ? UINT64_MAX : tap_rng_below(&w.rng, 3000);
+
+	if (stays)
+		ncpi_store(&all->stays, 1);
 
 	while (!w.ended && calls--) {
 		/* Some work takes its time, in the middle of a claim. */
@@ -734,14 +748,26 @@ struct crowd {
 	unsigned born, killed, stops, failed;
 };
 
-static void crowd_spawn(struct crowd *crowd, int i, uint64_t seed, bool may_leave)
+/* Frames wait for the members that there are: to lose none, one of them has to be there all the time. */
+static bool one_to_stay(int i)
+{
+	return i == 0 && (member_flags & NCP_RELIABLE);
+}
+
+static bool one_stays(void *arg)
+{
+	(void)arg;
+	return ncpi_load(&all->stays);
+}
+
+static void crowd_spawn(struct crowd *crowd, int i, uint64_t seed)
 {
 	crowd->born++;
 	crowd->stopped[i] = false;
 	fflush(NULL);
 	crowd->pid[i] = fork();
 	if (crowd->pid[i] == 0)
-		_exit(member_main(seed, may_leave));
+		_exit(member_main(seed, one_to_stay(i)));
 }
 
 /* Who has ended is replaced, if any is to come. */
@@ -758,7 +784,7 @@ static void crowd_reap(struct crowd *crowd, struct tap_rng *rng, bool replace, b
 		else
 			crowd->failed += status != 0;
 		if (replace)
-			crowd_spawn(crowd, i, tap_rng_u64(rng), true);
+			crowd_spawn(crowd, i, tap_rng_u64(rng));
 	}
 }
 
@@ -766,7 +792,9 @@ static void crowd_run(struct tap_rng *rng, struct crowd *crowd, uint64_t frames,
 		      bool kills, bool stops)
 {
 	for (int i = 0; i < MEMBERS; i++)
-		crowd_spawn(crowd, i, tap_rng_u64(rng), true);
+		crowd_spawn(crowd, i, tap_rng_u64(rng));
+	if (one_to_stay(0) && !wait_until(one_stays, NULL, 20000))
+		bail("no member attached");
 	/* Until all that is to be shown has happened: chance decides when. */
 	while (bus.next < frames || (kills && !ncpi_load(&all->taken)) ||
 	       (laps && !total(all->lost))) {
@@ -782,7 +810,7 @@ static void crowd_run(struct tap_rng *rng, struct crowd *crowd, uint64_t frames,
 			crowd->stopped[i] = !crowd->stopped[i];
 			crowd->stops += crowd->stopped[i];
 			kill(crowd->pid[i], crowd->stopped[i] ? SIGSTOP : SIGCONT);
-		} else if (what < 11 && kills && crowd->pid[i]) {
+		} else if (what < 11 && kills && crowd->pid[i] && !one_to_stay(i)) {
 			kill(crowd->pid[i], SIGKILL);
 		}
 		crowd_reap(crowd, rng, true, false);

@@ -124,7 +124,8 @@ cpu_end()
 }
 
 # capture_start PROGRAM N: on ncp-rx, all on processor 1: ncp is a producer and N clients, walker and
-# walker-blocks one process, others N processes with a socket each.  For ncp: PRODUCER_OPTIONS, an array, and RING.
+# walker-blocks one process, others N processes with a socket each.  For ncp: PRODUCER_OPTIONS, an array, and
+# RING; for walkers: AREA, MiB.
 capture_start()
 {
 	local i
@@ -142,8 +143,8 @@ capture_start()
 		case $1 in
 		ncp) spawn "client$i" taskset -c 1 "$bench_tool/count" ncp "$bus" ;;
 		libpcap) spawn_in rx "client$i" taskset -c 1 "$bench_tool/count" pcap ncp-rx ;;
-		walker) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" ncp-rx ;;
-		walker-blocks) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" -b ncp-rx ;;
+		walker) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" ${AREA:+-m "$AREA"} ncp-rx ;;
+		walker-blocks) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" -b ${AREA:+-m "$AREA"} ncp-rx ;;
 		tcpdump) spawn_in rx "client$i" taskset -c 1 tcpdump -i ncp-rx -w "${TO:-/dev/null}" -B 16384 -Z root ;;
 		dumpcap) spawn_in rx "client$i" taskset -c 1 dumpcap -q -i ncp-rx -w "${TO:-/dev/null}" -B 16 ;;
 		netsniff-ng) spawn_in rx "client$i" taskset -c 1 netsniff-ng -i ncp-rx -o "${TO:-/dev/null}" -s -S 16MiB ;;

@@ -205,19 +205,24 @@ def bars(fig):
         bar(7, f"filter '{case}', mixed frames", fig.cell("filter", case, 2), "≤", 25, " ns")
         bar(7, f"filter '{case}', of bpf_filter, mixed frames", fig.cell("filter", case, 4), "≤", 0.5)
 
-    def over_x(metric, x, base, section="scale"):
-        a = fig.values.get((section, metric, "ncp", x), {})
-        b = fig.values.get((section, metric, "ncp", base), {})
-        return [a[run] / b[run] for run in a if b.get(run)]
+    def over_x(metric, x, base, case="ncp"):
+        """By run: a case at x, of the same at base."""
+        a = fig.values.get(("scale", metric, case, x), {})
+        b = fig.values.get(("scale", metric, case, base), {})
+        return {run: a[run] / b[run] for run in a if b.get(run)}
 
-    bar(8, "capture threads' CPU a frame with 64 clients, of with 1", over_x("clients", "64", "1"), "≤", 1.15)
+    bar(8, "capture threads' CPU a frame with 64 clients, of with 1", list(over_x("clients", "64", "1").values()), "≤", 1.15)
     sleeping = fig.values.get(("scale", "sleeping", "ncp", "64"), {})
     one = fig.values.get(("scale", "clients", "ncp", "1"), {})
     bar(8, "the same, 63 of the 64 stopped", [sleeping[r] / one[r] for r in sleeping if one.get(r)], "≤", 1.15)
     rings = fig.xs("scale", "attach")
     if rings:
+        grown = over_x("ring", rings[-1], rings[0])
+        floor = over_x("area", "512M", "8M", "walker")
         bar(8, f"capture thread's CPU a frame, a ring of {rings[-1]}, of one of {rings[0]}",
-            over_x("ring", rings[-1], rings[0]), "≤", 1.15)
+            list(grown.values()), "≤", 1.15)
+        bar(8, "the same, over what the bare walker pays for an area of 512M, of one of 8M",
+            [grown[run] / floor[run] for run in grown if floor.get(run)], "≤", 1.15)
         bar(8, "attach, the slowest ring size", max((fig.of("scale", "attach", "ncp", r) for r in rings),
                                                     key=median), "≤", 10, " ms")
         bar(8, "a client's own memory", max((fig.of("scale", "memory", "ncp", r) for r in rings),
@@ -259,10 +264,11 @@ def simple_table(fig, section, columns):
 
 def scale_table(fig):
     rows = []
-    for metric, what in (("clients", "clients"), ("sleeping", "clients, all but one stopped"),
-                         ("workers", "workers"), ("rate", "frames a second"), ("ring", "ring")):
+    for metric, case, what in (("clients", "ncp", "clients"), ("sleeping", "ncp", "clients, all but one stopped"),
+                               ("workers", "ncp", "workers"), ("rate", "ncp", "frames a second"),
+                               ("ring", "ncp", "ring"), ("area", "walker", "the bare walker's area")):
         for x in fig.xs("scale", metric):
-            rows.append((what, x, show(fig.of("scale", metric, "ncp", x)),
+            rows.append((what, x, show(fig.of("scale", metric, case, x)),
                          show(fig.of("scale", "attach", "ncp", x)) if metric == "ring" else "",
                          show(fig.of("scale", "memory", "ncp", x)) if metric == "ring" else ""))
     return table(("by", "x", "capture threads' CPU ns a frame", "attach, ms", "a client's memory, KiB"), rows)
@@ -349,19 +355,19 @@ def draw(fig, plots):
 # --- the report -----------------------------------------------------------------------------------
 
 SECTIONS = (
-    ("capture", "One more client; the producer and the floor", "tests/bench/capture.sh", capture_table),
-    ("ring", "The ring alone", "build/tests/bench/ring", None),
-    ("disk", "Disk", "tests/bench/disk.sh", disk_table),
-    ("loopback", "A capture of lo", "tests/bench/loopback.sh",
+    ("capture", "One more client; the producer and the floor", capture_table),
+    ("ring", "The ring alone", None),
+    ("disk", "Disk", disk_table),
+    ("loopback", "A capture of lo",
      lambda fig: simple_table(fig, "loopback", (("rate", "senders, frames/s"), ("added", "added, ns a frame"),
                                                 ("cost", "of the time without"), ("share", "captured")))),
-    ("latency", "Latency", "tests/bench/latency.sh",
+    ("latency", "Latency",
      lambda fig: simple_table(fig, "latency", (("p50", "p50, µs"), ("p99", "p99, µs"), ("p999", "p99.9, µs"),
                                                ("cpu", "CPU s a second"), ("share", "captured")))),
-    ("filter", "Filters", "build/tests/bench/filter", None),
-    ("scale", "Scale", "tests/bench/scale.sh", scale_table),
-    ("stopped_client", "A stopped client", "tests/bench/stopped_client.sh", None),
-    ("stats", "Beside ncp-stats", "tests/bench/stats.sh",
+    ("filter", "Filters", None),
+    ("scale", "Scale", scale_table),
+    ("stopped_client", "A stopped client", None),
+    ("stats", "Beside ncp-stats",
      lambda fig: simple_table(fig, "stats", (("rate", "producer, frames/s"), ("ratio", "of it alone"),
                                              ("share", "ncp-stats' share of a processor, %")))),
 )
@@ -394,12 +400,17 @@ def versions():
     return ", ".join(out)
 
 
-def read_text(name):
-    path = os.path.join(HERE, "text", name + ".md")
+def read_file(path):
+    """What is in it, or nothing where there is no such file."""
     if not os.path.exists(path):
         return ""
     with open(path, encoding="utf-8") as f:
-        return f.read().strip() + "\n"
+        return f.read().strip()
+
+
+def read_text(name):
+    text = read_file(os.path.join(HERE, "text", name + ".md"))
+    return text and text + "\n"
 
 
 def main():
@@ -409,25 +420,22 @@ def main():
     fig = Figures(folder)
     plots = Plots(os.path.splitext(path)[0])
     draw(fig, plots)
-    load = "?"
-    if os.path.exists(os.path.join(folder, "load")):
-        with open(os.path.join(folder, "load"), encoding="utf-8") as f:
-            load = f.read().strip()
+    load = read_file(os.path.join(folder, "load")) or "?"
     out = ["# Performance", "", read_text("begin"),
            f"{facts()}; load at the start {load}. {versions()}.", "",
-           f"`make bench RUNS={runs}`: {runs} interleaved runs of each case. A cell is a median "
+           f"`make bench RUNS={runs}`: {runs} interleaved runs of each case, "
+           "or as many as a section's command says. A cell is a median "
            "(least–most); a ratio is taken run by run, of two cases of the same run.", "",
            "## Bars", "",
            table(("bar", "what", "measured", "limit", ""), []).rsplit("\n", 1)[0] + "\n|---|---|---|---|---|"]
     out += [b.row() for b in bars(fig)]
     out += ["", read_text("bars")]
-    for section, title, command, make in SECTIONS:
-        out += [f"## {title}", "", f"    {command} {runs}", ""]
-        status = os.path.join(folder, section + ".status")
-        if os.path.exists(status):
-            with open(status, encoding="utf-8") as f:
-                if (code := f.read().strip()) != "0":
-                    out += [f"This section ended early (exit status {code}): figures are of the runs before.", ""]
+    for section, title, make in SECTIONS:
+        out += [f"## {title}", ""]
+        if command := read_file(os.path.join(folder, section + ".command")):
+            out += ["    " + command, ""]
+        if (code := read_file(os.path.join(folder, section + ".status"))) not in ("", "0"):
+            out += [f"This section ended early (exit status {code}): figures are of the runs before.", ""]
         have = any(s == section for s, *_ in fig.values)
         if make and have:
             out += [make(fig), ""]

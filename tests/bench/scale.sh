@@ -4,7 +4,8 @@
 #
 # tests/bench/scale.sh [RUNS].  Bar 8.  Clients and rates: a synth source of 64-byte frames, at 200000/s
 # unless said, so that all have time for every frame; clients are ncp-dump -w /dev/null.  Workers and ring
-# sizes: a veth's frames at 200000/s, of 64 and of 1500 bytes.
+# sizes: a veth's frames at 200000/s, of 64 and of 1500 bytes.  What a processor that copies into less or more
+# memory pays anyway is tests/bench/walker's.
 runs=${1:-5}
 . tests/bench/lib.sh
 bus=$(bus_name bench)
@@ -52,16 +53,26 @@ synth()
 	rm -f "$TAP_DIR"/client*.err
 }
 
-# wire METRIC X SIZE: 300000 frames of a veth to one client, which goes on; notes the CPU time a frame.
+# wire METRIC X SIZE: $frames frames of a veth to one client, which goes on; notes the CPU time a frame.
+frames=600000
 wire()
 {
 	local before
 
 	capture_start ncp 1
 	before=$(capture_cpu_ns)
-	flood 300000 200000 "$3"
-	wait_for "[ \$(bus_counter published) -ge $arrived ]" 5 || :
+	flood "$frames" 200000 "$3"
+	wait_for "[ \$((\$(bus_counter published) + \$(bus_counter kernel_drops))) -ge $arrived ]" 5 || :
 	note "$1" ncp "$2" "$(calc "($(capture_cpu_ns) - $before) / $arrived")"
+}
+
+# floor MIB: the same frames, walked into an area of that size, which nobody reads.
+floor()
+{
+	AREA=$1 capture_start walker 1
+	flood "$frames" 200000 1500
+	capture_stop walker 1
+	note area walker "$1M" "$(calc "$cpu / $arrived")"
 }
 
 half=$(($(stat -f -c '%S * %b' /dev/shm) / 2))
@@ -87,4 +98,5 @@ for ((run = 1; run <= runs; run++)); do
 		note attach ncp "$size" "$(calc "$us / 1e3")"
 		note memory ncp "$size" "$kib"
 	done
+	for mib in 8 512; do floor "$mib"; done
 done

@@ -15,25 +15,28 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "libncpbus/layout.h"
 
 /*
- * walker [-b] INTERFACE: walk a TPACKET_V3 ring and copy each frame, with nothing around it, into 64 MiB
- * of shared memory, until SIGINT; then print, as tests/bench/count,
+ * walker [-b] [-m MIB] INTERFACE: walk a TPACKET_V3 ring and copy each frame, with nothing around it, into
+ * an area of shared memory, until SIGINT; then print, as tests/bench/count,
  *
  *	frames=N holes=H duplicates=0 other=0
  *
  * -b: write the Enhanced Packet Block of each that stands in a bus, trusting all that it reads.
+ * -m: so large is the area, a power of two; 64.
  *
  * The ring is the one that ncp-producer has with -B 16M and this retire time, so that both are woken as
- * often, and read lines that left the other processor's caches as long ago.  Frames are those of tests/bench/flood.  Only the number of a block's last one is looked at, so that
- * this costs nothing: holes are what its count of frames is short of those numbers.
+ * often, and read lines that left the other processor's caches as long ago.  Frames are those of
+ * tests/bench/flood.  Only the number of a block's last one is looked at, so that this costs nothing:
+ * holes are what its count of frames is short of those numbers.
  */
 #define RETIRE_MS 10 /* ncp-producer's default */
 #define BLOCK_LEN (1u << 19)
 #define BLOCKS 32u
-#define AREA_LEN (64u << 20)
+#define AREA_MIB 64
 #define FRAME_MAX (65536u + 64) /* with what a block adds */
 #define NUMBER_OFF 42u
 
@@ -85,13 +88,23 @@ int main(int argc, char **argv)
 				    .tp_retire_blk_tov = RETIRE_MS };
 	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
 	int version = TPACKET_V3;
-	const bool blocks = argc == 3 && strcmp(argv[1], "-b") == 0;
+	bool blocks = false;
+	size_t area_len = (size_t)AREA_MIB << 20;
+	int option;
 
-	if (argc != 2 + blocks) {
-		fprintf(stderr, "usage: walker [-b] INTERFACE\n");
+	while ((option = getopt(argc, argv, "bm:")) != -1) {
+		if (option == 'b')
+			blocks = true;
+		else if (option == 'm')
+			area_len = (size_t)strtoul(optarg, NULL, 10) << 20;
+		else
+			argc = 0;
+	}
+	if (argc != optind + 1 || area_len == 0 || (area_len & (area_len - 1))) {
+		fprintf(stderr, "usage: walker [-b] [-m MIB] INTERFACE\n");
 		return 2;
 	}
-	const char *interface = argv[1 + blocks];
+	const char *interface = argv[optind];
 	req.tp_frame_nr = req.tp_block_size / req.tp_frame_size * BLOCKS;
 	at.sll_ifindex = (int)if_nametoindex(interface);
 	int fd = socket(AF_PACKET, SOCK_RAW, 0);
@@ -101,7 +114,7 @@ int main(int argc, char **argv)
 		give_up(interface);
 	uint8_t *ring = mmap(NULL, (size_t)BLOCK_LEN * BLOCKS, PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_POPULATE, fd, 0);
-	uint8_t *area = mmap(NULL, AREA_LEN + FRAME_MAX, PROT_READ | PROT_WRITE,
+	uint8_t *area = mmap(NULL, area_len + FRAME_MAX, PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (ring == MAP_FAILED || area == MAP_FAILED ||
 	    bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
@@ -129,7 +142,7 @@ int main(int argc, char **argv)
 				memcpy(area + off, p + h->tp_mac, h->tp_snaplen);
 				off += NCPI_PAD4(h->tp_snaplen);
 			}
-			off &= AREA_LEN - 1;
+			off &= area_len - 1;
 			frames++;
 			if (k == 1 && h->tp_snaplen >= NUMBER_OFF + 8) {
 				memcpy(&end, p + h->tp_mac + NUMBER_OFF, 8);

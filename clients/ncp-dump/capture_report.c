@@ -49,14 +49,23 @@ int capture_fail_store(struct capture *cap, int r)
 	return message_error(EXIT_FAILED, name, why, todo);
 }
 
+/* What was read so far, of what there is.  False: the library cannot tell now. */
+static bool progress_look(struct capture *cap, struct ledger_sum *sum, struct ncp_bus_info *info,
+			  struct ncp_cursor *at)
+{
+	*info = (struct ncp_bus_info)NCP_BUS_INFO_INIT;
+	*at = (struct ncp_cursor)NCP_CURSOR_INIT;
+	ledger_sum(&cap->ledger, sum);
+	return ncp_bus_info(cap->c, info) >= 0 && ncp_tell(cap->c, at) >= 0;
+}
+
 void capture_say_progress(struct capture *cap)
 {
-	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
-	struct ncp_cursor at = NCP_CURSOR_INIT;
+	struct ncp_bus_info info;
+	struct ncp_cursor at;
 	struct ledger_sum sum;
 
-	ledger_sum(&cap->ledger, &sum);
-	if (ncp_bus_info(cap->c, &info) < 0 || ncp_tell(cap->c, &at) < 0)
+	if (!progress_look(cap, &sum, &info, &at))
 		return;
 	message_note(MESSAGE_TEXT("bus %s", cap->bus),
 		     MESSAGE_TEXT("%llu frames, %llu filtered, %llu lost, %llu behind, %llu bytes "
@@ -70,12 +79,11 @@ void capture_say_progress(struct capture *cap)
 
 void capture_show_progress(struct capture *cap, uint64_t now)
 {
-	struct ncp_bus_info info = NCP_BUS_INFO_INIT;
-	struct ncp_cursor at = NCP_CURSOR_INIT;
+	struct ncp_bus_info info;
+	struct ncp_cursor at;
 	struct ledger_sum sum;
 
-	ledger_sum(&cap->ledger, &sum);
-	if (ncp_bus_info(cap->c, &info) < 0 || ncp_tell(cap->c, &at) < 0)
+	if (!progress_look(cap, &sum, &info, &at))
 		return;
 	progress_show(&cap->progress,
 		      &(struct progress_sample){ .now_ns = now,

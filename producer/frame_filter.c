@@ -65,12 +65,20 @@ static int programs_make(const struct frame_filter *f, frame_filter_compile *com
 	return r;
 }
 
-static int type_add(struct frame_filter *f, uint32_t linktype, bool there)
+/* Which of the types it is; n_types: none of them. */
+static uint32_t type_of(const struct frame_filter *f, uint32_t linktype)
 {
 	uint32_t i = 0;
 
 	while (i < f->n_types && f->type[i].linktype != linktype)
 		i++;
+	return i;
+}
+
+static int type_add(struct frame_filter *f, uint32_t linktype, bool there)
+{
+	const uint32_t i = type_of(f, linktype);
+
 	if (i < f->n_types)
 		return 0;
 	assert(i < FRAME_FILTER_TYPES);
@@ -117,9 +125,10 @@ int frame_filter_renew(struct frame_filter *f, frame_filter_compile *compile, vo
 
 void frame_filter_there(struct frame_filter *f, uint32_t linktype)
 {
-	for (uint32_t i = 0; i < f->n_types; i++)
-		if (f->type[i].linktype == linktype)
-			ncpi_store(&f->type[i].there, 1u);
+	const uint32_t i = type_of(f, linktype);
+
+	if (i < f->n_types)
+		ncpi_store(&f->type[i].there, 1u);
 }
 
 int frame_filter_match(struct frame_filter *f, uint32_t linktype, const uint8_t *data,
@@ -137,11 +146,11 @@ int frame_filter_match(struct frame_filter *f, uint32_t linktype, const uint8_t 
 	}
 	if (!f->now->filters)
 		return 1;
-	for (uint32_t i = 0; i < f->n_types; i++)
-		if (f->type[i].linktype == linktype)
-			return f->now->of[i].fits &&
-			       compile_match(&f->now->of[i].program, data, caplen, len);
-	return -ENOTSUP;
+	const uint32_t i = type_of(f, linktype);
+
+	if (i == f->n_types)
+		return -ENOTSUP;
+	return f->now->of[i].fits && compile_match(&f->now->of[i].program, data, caplen, len);
 }
 
 void frame_filter_close(struct frame_filter *f)

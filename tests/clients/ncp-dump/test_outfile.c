@@ -346,47 +346,66 @@ static void kills(const char *dir, const char *where, enum outfile_writer writer
 	   (unsigned long long)victim.frames, (unsigned long long)victim.gapped);
 }
 
+/* A file that all frames from some place on go to. */
+struct whole {
+	struct outfile *f;
+	uint64_t first; /* the file's first frame */
+	uint64_t at, seq; /* what comes next */
+};
+
+static bool whole_begin(struct whole *w, const char *path)
+{
+	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10 };
+	struct outfile_bus ob = ring_bus();
+
+	produce(3000);
+	w->at = bus.way[bus.n_way - 1].position;
+	w->first = w->seq = bus.way[bus.n_way - 1].seq;
+	if (outfile_open(&w->f, &o, &ob) < 0)
+		bail("outfile_open");
+	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
+				     .bus = "test", .first_seq = w->seq };
+	return outfile_section(w->f, &s, w->at) == 0;
+}
+
+/* Forty frames come, and go there as one span. */
+static bool whole_more(struct whole *w)
+{
+	produce(40);
+	struct outfile_span sp = { .position = w->at, .first_seq = w->seq, .next_seq = bus.seq,
+				   .data = bus.ring + w->at % RING, .len = bus.head - w->at };
+	w->at = bus.head, w->seq = bus.seq;
+	return outfile_span(w->f, &sp) == 1;
+}
+
 /* What stands in the file when the writer stops without a word. */
 static void killed(const char *dir)
 {
 	char path[256];
-	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10 };
-	struct outfile_bus ob = ring_bus();
-	struct outfile *f;
+	struct whole w;
 	struct outfile_mark m;
-	bool good = true;
-	uint64_t next, missing, first, at, seq;
+	bool good;
+	uint64_t next, missing;
 
 	snprintf(path, sizeof(path), "%s/k.pcapng", dir);
 	bus.hurry = 0;
-	produce(3000);
-	at = bus.way[bus.n_way - 1].position;
-	first = seq = bus.way[bus.n_way - 1].seq;
-	if (outfile_open(&f, &o, &ob) < 0)
-		bail("outfile_open");
-	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
-				     .bus = "test", .first_seq = seq };
-	good = outfile_section(f, &s, at) == 0;
+	good = whole_begin(&w, path);
 	for (int i = 0; i < 300 && good; i++) {
-		produce(40);
-		struct outfile_span sp = { .position = at, .first_seq = seq, .next_seq = bus.seq,
-					   .data = bus.ring + at % RING, .len = bus.head - at };
-		good = outfile_span(f, &sp) == 1;
-		at = bus.head, seq = bus.seq;
+		good = whole_more(&w);
 		if (i % 20 == 0) {
-			good = good && (i % 40 || outfile_flush(f) == 0) &&
-			       outfile_sync(f, &m) == 0;
+			good = good && (i % 40 || outfile_flush(w.f) == 0) &&
+			       outfile_sync(w.f, &m) == 0;
 			char cmd[1024], cut[300];
 
 			snprintf(cut, sizeof(cut), "%s.cut", path);
 			snprintf(cmd, sizeof(cmd), "cp %s %s && truncate -s %llu %s", path, cut,
 				 (unsigned long long)m.off, cut);
-			good = good && system(cmd) == 0 && file_good(cut, first, &next, &missing) &&
-			       next == m.seq && missing == 0 && (i % 40 || next == seq);
+			good = good && system(cmd) == 0 && file_good(cut, w.first, &next, &missing) &&
+			       next == m.seq && missing == 0 && (i % 40 || next == w.seq);
 		}
 	}
 	ok(good, "what sync calls durable is a whole file of exactly the frames it says");
-	outfile_close(f);
+	outfile_close(w.f);
 }
 
 /* In a process of its own: a disk that turns read-only after so many syncs.  1: what abandon calls kept
@@ -400,39 +419,21 @@ static int read_only(const char *path, int syncs)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { sizeof(code) / sizeof(*code), code };
-	struct outfile_options o = { .path = path, .depth = 4, .iobuf = 64 << 10 };
-	struct outfile_bus ob = ring_bus();
 	struct outfile_mark last = { 0 }, before = { 0 }, m;
-	struct outfile *f;
-	bool good;
-	uint64_t at, seq;
+	struct whole w;
+	bool good = whole_begin(&w, path) && whole_more(&w) && outfile_flush(w.f) == 0;
 
-	produce(3000);
-	at = bus.way[bus.n_way - 1].position;
-	seq = bus.way[bus.n_way - 1].seq;
-	if (outfile_open(&f, &o, &ob) < 0)
-		return 0;
-	struct capfile_section s = { .prologue = prologue, .prologue_len = sizeof(prologue),
-				     .bus = "test", .first_seq = seq };
-	good = outfile_section(f, &s, at) == 0;
-	for (int i = 0; i <= syncs && good; i++) {
-		produce(40);
-		struct outfile_span sp = { .position = at, .first_seq = seq, .next_seq = bus.seq,
-					   .data = bus.ring + at % RING, .len = bus.head - at };
-		good = outfile_span(f, &sp) == 1 && outfile_flush(f) == 0;
-		at = bus.head, seq = bus.seq;
-		if (i == syncs)
-			break;
+	for (int i = 0; i < syncs && good; i++) {
 		before = last;
 		/* A sync after which nothing was written is the same one again. */
-		good = good && outfile_sync(f, &last) == 0 && outfile_sync(f, &last) == 0 &&
-		       last.off > before.off;
+		good = outfile_sync(w.f, &last) == 0 && outfile_sync(w.f, &last) == 0 &&
+		       last.off > before.off && whole_more(&w) && outfile_flush(w.f) == 0;
 	}
 	good = good && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-	good = good && outfile_abandon(f, &m) == -EROFS && m.off == before.off &&
+	good = good && outfile_abandon(w.f, &m) == -EROFS && m.off == before.off &&
 	       m.seq == before.seq;
-	outfile_close(f);
+	outfile_close(w.f);
 	return good;
 }
 

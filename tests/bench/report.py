@@ -35,6 +35,11 @@ def show(values):
     return f"{middle} ({values[0]:.4g}–{values[-1]:.4g})"
 
 
+def by_run(a, b):
+    """Of two cases of the same run: {run: value} of a, of that of b."""
+    return {run: a[run] / b[run] for run in a if b.get(run)}
+
+
 class Figures:
     """What was noted: of a section, metric, case and x, one value a run."""
 
@@ -59,19 +64,21 @@ class Figures:
                 if text:
                     self.tables[section] = text
 
+    def runs(self, section, metric, case, x):
+        """{run: value}."""
+        return self.values.get((section, metric, case, str(x)), {})
+
     def of(self, section, metric, case, x):
-        return list(self.values.get((section, metric, case, str(x)), {}).values())
+        return list(self.runs(section, metric, case, x).values())
 
     def ratio(self, section, metric, case, other, x):
         """Run by run: of two cases of the same run."""
-        a = self.values.get((section, metric, case, str(x)), {})
-        b = self.values.get((section, metric, other, str(x)), {})
-        return [a[run] / b[run] for run in a if b.get(run)]
+        return list(by_run(self.runs(section, metric, case, x), self.runs(section, metric, other, x)).values())
 
     def difference(self, section, metric, case, others, x):
         """Run by run: a case less the sum of others, given as (case, x)."""
-        a = self.values.get((section, metric, case, str(x)), {})
-        b = [self.values.get((section, metric, o, str(ox)), {}) for o, ox in others]
+        a = self.runs(section, metric, case, x)
+        b = [self.runs(section, metric, o, ox) for o, ox in others]
         return [a[run] - sum(o[run] for o in b) for run in a if all(run in o for o in b)]
 
     def cases(self, section, metric):
@@ -121,7 +128,7 @@ def best_of(fig, section, metric, cases, x):
     """Run by run, the greatest of several cases."""
     best = {}
     for case in cases:
-        for run, value in fig.values.get((section, metric, case, str(x)), {}).items():
+        for run, value in fig.runs(section, metric, case, x).items():
             best[run] = max(best.get(run, 0), value)
     return best
 
@@ -129,8 +136,8 @@ def best_of(fig, section, metric, cases, x):
 def bars(fig):
     out = []
 
-    def bar(*args):
-        out.append(Bar(*args))
+    def bar(number, what, values, *limit):
+        out.append(Bar(number, what, list(values.values()) if isinstance(values, dict) else values, *limit))
 
     for size in SIZES:
         name = size if size == "imix" else size + " B"
@@ -147,12 +154,11 @@ def bars(fig):
             fig.ratio("capture", "cpu", "ncp 8", "tcpdump 1", size), "≤", limit)
     for size in SIZES:
         name = size if size == "imix" else size + " B"
-        a = fig.values.get(("capture", "producer", "ncp 1", size), {})
+        ours = fig.runs("capture", "producer", "ncp 1", size)
         for case, what in (("walker 1", "the bare walker's"),
                            ("walker-blocks 1", "a walker's that writes the same blocks")):
-            b = fig.values.get(("capture", "cpu", case, size), {})
             bar(2, f"producer's CPU a frame, of {what}, {name}",
-                [a[run] / b[run] for run in a if b.get(run)], "≤", 1.3)
+                by_run(ours, fig.runs("capture", "cpu", case, size)), "≤", 1.3)
     for size in SIZES:
         name = size if size == "imix" else size + " B"
         bar(2, f"highest lossless rate with 1 client, of the walker's, {name}",
@@ -161,9 +167,8 @@ def bars(fig):
              if c.endswith(" 4") and not c.startswith(("ncp", "libpcap"))]
     for size in ("64", "1500"):
         best = best_of(fig, "capture", "lossless", peers, size)
-        ours = fig.values.get(("capture", "lossless", "ncp 4", size), {})
         bar(2, f"the same with 4 clients, of the best peer's with 4 sockets, {size} B",
-            [ours[run] / best[run] for run in ours if best.get(run)], "≥", 1.7)
+            by_run(fig.runs("capture", "lossless", "ncp 4", size), best), "≥", 1.7)
 
     for i, (size, alone, read) in enumerate((("64", 7, 20), ("512", 25, 60), ("1500", 110, 170))):
         column = 1 + 2 * i
@@ -183,9 +188,8 @@ def bars(fig):
                               ("dumpcap", "dumpcap", 2.5)):
         best = best_of(fig, "disk", "live", [c for c in fig.cases("disk", "live") if c.startswith(peer)],
                        1500)
-        ours = fig.values.get(("disk", "live", "ncp-dump", "1500"), {})
         bar(4, f"live, everything captured, of {name}",
-            [ours[run] / best[run] for run in ours if best.get(run)], "≥", limit)
+            by_run(fig.runs("disk", "live", "ncp-dump", 1500), best), "≥", limit)
 
     bar(5, "lo: time added to a frame", fig.of("loopback", "added", "ncp", 10), "≤", 350, " ns")
     bar(5, "lo: time added, of tcpdump's", fig.ratio("loopback", "added", "ncp", "tcpdump", 10), "≤", 0.65)
@@ -207,22 +211,17 @@ def bars(fig):
 
     def over_x(metric, x, base, case="ncp"):
         """By run: a case at x, of the same at base."""
-        a = fig.values.get(("scale", metric, case, x), {})
-        b = fig.values.get(("scale", metric, case, base), {})
-        return {run: a[run] / b[run] for run in a if b.get(run)}
+        return by_run(fig.runs("scale", metric, case, x), fig.runs("scale", metric, case, base))
 
-    bar(8, "capture threads' CPU a frame with 64 clients, of with 1", list(over_x("clients", "64", "1").values()), "≤", 1.15)
-    sleeping = fig.values.get(("scale", "sleeping", "ncp", "64"), {})
-    one = fig.values.get(("scale", "clients", "ncp", "1"), {})
-    bar(8, "the same, 63 of the 64 stopped", [sleeping[r] / one[r] for r in sleeping if one.get(r)], "≤", 1.15)
+    bar(8, "capture threads' CPU a frame with 64 clients, of with 1", over_x("clients", "64", "1"), "≤", 1.15)
+    bar(8, "the same, 63 of the 64 stopped",
+        by_run(fig.runs("scale", "sleeping", "ncp", "64"), fig.runs("scale", "clients", "ncp", "1")), "≤", 1.15)
     rings = fig.xs("scale", "attach")
     if rings:
         grown = over_x("ring", rings[-1], rings[0])
-        floor = over_x("area", "512M", "8M", "walker")
-        bar(8, f"capture thread's CPU a frame, a ring of {rings[-1]}, of one of {rings[0]}",
-            list(grown.values()), "≤", 1.15)
+        bar(8, f"capture thread's CPU a frame, a ring of {rings[-1]}, of one of {rings[0]}", grown, "≤", 1.15)
         bar(8, "the same, over what the bare walker pays for an area of 512M, of one of 8M",
-            [grown[run] / floor[run] for run in grown if floor.get(run)], "≤", 1.15)
+            by_run(grown, over_x("area", "512M", "8M", "walker")), "≤", 1.15)
         bar(8, "attach, the slowest ring size", max((fig.of("scale", "attach", "ncp", r) for r in rings),
                                                     key=median), "≤", 10, " ms")
         bar(8, "a client's own memory", max((fig.of("scale", "memory", "ncp", r) for r in rings),

@@ -66,6 +66,12 @@ value()
 	bus_value "$bus" "$1"
 }
 
+# carrier_comes STEM INTERFACE: until its other end is up, too.
+carrier_comes()
+{
+	wait_for "[ \"\$(in_netns $1 cat /sys/class/net/$2/carrier)\" = 1 ]" 5
+}
+
 # until_still: what was sent has all come: half a second long, nothing more was published.
 until_still()
 {

@@ -20,7 +20,7 @@ pair()
 	netns_make a
 	netns_make b
 	veth_pair a eth0 b eth0
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 }
 
 # exact SOURCE ARG...: twice more comes than there is room for, then some that find room again.

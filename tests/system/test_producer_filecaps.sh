@@ -41,7 +41,7 @@ captures()
 	wait_for '[ "$(value state)" = live ]' 10
 	p=${pid[p]}
 	helper=$(pgrep -P "$p")
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 100 10000 100
 	wait_for '[ "$(value published)" = 100 ]' 10
 }
@@ -77,7 +77,7 @@ outlives_its_interface()
 	wait_for '[ "$(value state)" = paused ]' 5
 	veth_pair a eth0 b eth0
 	wait_for '[ "$(value state)" = live ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 100 10000 100 100
 	wait_for '[ "$(value published)" = 200 ]' 10
 }

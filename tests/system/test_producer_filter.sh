@@ -210,7 +210,7 @@ away()
 	reload
 	veth_pair a eth0 b eth0
 	state_is live
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 3200 0 100 0 64
 	wait_for '[ "$(value published)" = 3200 ]' 5
 	finish

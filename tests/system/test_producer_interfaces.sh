@@ -29,7 +29,7 @@ producer()
 # send IFACE N FIRST: to a's interface of that name; total is what has come in all.
 send()
 {
-	wait_for '[ "$(in_netns b cat /sys/class/net/'"$1"'/carrier)" = 1 ]' 5
+	carrier_comes b "$1"
 	in_netns b frame_send "$1" "$2" 50000 100 "$3" 16
 	total=$((total + $2))
 	wait_for '[ "$(value published)" = "$total" ]' 10

@@ -22,7 +22,7 @@ prepares()
 	netns_make b
 	netns_make c
 	veth_pair a eth0 b eth0
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 }
 
 # mark STEM|tun|monitor IFACE begin|end: a frame that both captures begin and end with.
@@ -330,7 +330,7 @@ begins()
 # sends N [SIZE]: numbered frames from the other side; all arrive.
 sends()
 {
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 "$1" 5000 "${2:-100}" "$sent"
 	sent=$((sent + $1))
 	wait_for '[ "$(value published)" = "$sent" ]' 10

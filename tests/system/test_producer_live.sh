@@ -110,7 +110,7 @@ goes_down_and_up()
 	is_paused
 	ip -n "$(netns_name a)" link set eth0 up
 	is_live
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	send 1000
 }
 
@@ -120,7 +120,7 @@ goes_and_comes()
 	is_paused
 	veth_pair a eth0 b eth0
 	is_live
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	send 1000
 }
 
@@ -156,7 +156,7 @@ stops_while_down()
 	[ "$status" = 0 ]
 	[ "$(bus_value eth0 state)" = stopped ]
 	ip -n "$(netns_name a)" link set eth0 up
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 }
 
 interrupted_and_kept()

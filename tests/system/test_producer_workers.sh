@@ -97,7 +97,7 @@ makes_a_pair()
 	netns_make a
 	netns_make b
 	veth_pair a eth0 b eth0
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 }
 
 # shares WORKERS ARG...: every frame once.  A ring has room for them all, in blocks that last more
@@ -288,7 +288,7 @@ again()
 	local before
 
 	wait_for '[ "$(value state)" = live ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	before=$(value published)
 	send 6400 "$1" 100000
 	wait_for '[ "$(value published)" = $(('"$before"' + 6400)) ]' 10

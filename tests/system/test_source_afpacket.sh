@@ -226,7 +226,7 @@ immediate()
 	[ "$status" = 0 ]
 	ncp-dump -q -i b --snapshot -w "$TAP_DIR/b.pcapng"
 	veth_pair a eth0 b eth0
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	ledger "$TAP_DIR/p.json"
 	frame_check "$TAP_DIR/b.pcapng" | grep "frames=2001 first=0 last=2000 holes=0 duplicates=0"
 }
@@ -239,7 +239,7 @@ workers_return()
 	wait_for '[ "$(value state)" = paused ]' 5
 	veth_pair a eth0 b eth0
 	wait_for '[ "$(value state)" = live ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 20000 100000 100 0 64
 	finish
 	frame_check -u "$TAP_DIR/b.pcapng" |
@@ -407,7 +407,7 @@ down_and_up()
 	wait_for '[ "$(value state)" = paused ]' 5
 	ip -n "$(netns_name a)" link set eth0 up
 	wait_for '[ "$(value state)" = live ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 10 0 100 10
 	wait_for '[ "$(value published)" = 20 ]' 5
 }
@@ -525,7 +525,7 @@ started_while_down()
 	wait_for '[ "$(value state)" = paused ]' 10
 	ip -n "$(netns_name a)" link set eth0 up
 	wait_for '[ "$(value state)" = live ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	mix
 	finish
 	[ "$(field "$TAP_DIR/p.json" published)" = 4 ]
@@ -578,7 +578,7 @@ netns()
 	wait_for '[ "$(ncp-stats --list | grep -c "^'"$bus"' .*paused")" = 1 ]' 5
 	veth_pair a eth0 b eth0
 	wait_for '[ "$(ncp-stats --list | grep -c "^'"$bus"' .*live")" = 1 ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 100 0 100
 	stop p TERM 5
 	[ "$status" = 0 ]

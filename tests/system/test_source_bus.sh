@@ -260,7 +260,7 @@ follows()
 	ncp-stats --once -i v | grep "interface down"
 	ip -n "$(netns_name a)" link set eth0 up
 	is_state v live
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	numbered 4000
 	stop v TERM 10
 	[ "$status" = 0 ]

@@ -131,7 +131,7 @@ down_and_gone()
 	wait_for '[ "$(value state)" = paused ]' 5
 	ip -n "$(netns_name a)" link set eth0 up
 	wait_for '[ "$(value state)" = live ]' 5
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 100 0 200
 	wait_for '[ "$(value published)" = 100 ]' 5
 	ip -n "$(netns_name a)" link del eth0
@@ -152,7 +152,7 @@ waited_for()
 	veth_pair a eth0 b eth0
 	wait_for '[ "$(value state)" = live ]' 5
 	[ "$(value epoch)" = 2 ]
-	wait_for '[ "$(in_netns b cat /sys/class/net/eth0/carrier)" = 1 ]' 5
+	carrier_comes b eth0
 	in_netns b frame_send eth0 100 0 200 100
 	wait_for '[ "$(value published)" = 200 ]' 5
 	finish

@@ -145,6 +145,17 @@ highest()
 	note share "$1" $size "$(calc "$delivered / $arrived")"
 }
 
+# full CASE [DUMP-ARG...]: into a full ring as fast as the disk takes it.
+full()
+{
+	rm -f "$file"
+	from_ncp synth:size=1400 "${@:2}"
+	rm -f "$file"
+	note full "$1" 1444 "$(calc "$rate / 1e6")"
+	note fullcpu "$1" 1444 "$cpu"
+	note lost "$1" 1444 "$lost"
+}
+
 flood_setup
 # What copies each frame, too: as tcpdump's file, byte for byte.
 cases=(ncp-dump "ncp-dump --format pcap")
@@ -159,17 +170,8 @@ for ((run = 1; run <= runs; run++)); do
 		note full fio 1444 "$(calc "$rate / 1e6")"
 		note fullcpu fio 1444 "$cpu"
 	fi
-	rm -f "$file"
-	from_ncp synth:size=1400
-	rm -f "$file"
-	note full ncp-dump 1444 "$(calc "$rate / 1e6")"
-	note fullcpu ncp-dump 1444 "$cpu"
-	note lost ncp-dump 1444 "$lost"
-	rm -f "$file"
-	from_ncp synth:size=1400 --format pcap
-	note full "ncp-dump --format pcap" 1444 "$(calc "$rate / 1e6")"
-	note fullcpu "ncp-dump --format pcap" 1444 "$cpu"
-	note lost "ncp-dump --format pcap" 1444 "$lost"
+	full ncp-dump
+	full "ncp-dump --format pcap" --format pcap
 	for c in "${cases[@]}"; do highest "$c"; done
 	# Of netsniff-ng's ways to write, the best of the first run goes on.
 	best=$(awk -F '\t' '$2 == "live" && $3 ~ /^netsniff/ && $5 > most { most = $5; best = $3 } END { print best }' \

@@ -97,6 +97,12 @@ bus_counter()
 	ncp-stats -i "$bus" --once --json | grep -o "\"$1\":[0-9]*" | sed 's/.*://; q'
 }
 
+# bus_accounts N: wait until it has published, or counted as dropped, so many frames.
+bus_accounts()
+{
+	wait_for "[ \$((\$(bus_counter published) + \$(bus_counter kernel_drops))) -ge $1 ]" 5 || :
+}
+
 bus_live()
 {
 	ncp-stats -i "$bus" --once --json 2>/dev/null | grep -q '"state":"live"'
@@ -125,7 +131,7 @@ cpu_end()
 
 # capture_start PROGRAM N: on ncp-rx, all on processor 1: ncp is a producer and N clients, walker and
 # walker-blocks one process, others N processes with a socket each.  For ncp: PRODUCER_OPTIONS, an array, and
-# RING; for walkers: AREA, MiB.
+# RING; for walker: AREA, MiB.
 capture_start()
 {
 	local i
@@ -144,7 +150,7 @@ capture_start()
 		ncp) spawn "client$i" taskset -c 1 "$bench_tool/count" ncp "$bus" ;;
 		libpcap) spawn_in rx "client$i" taskset -c 1 "$bench_tool/count" pcap ncp-rx ;;
 		walker) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" ${AREA:+-m "$AREA"} ncp-rx ;;
-		walker-blocks) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" -b ${AREA:+-m "$AREA"} ncp-rx ;;
+		walker-blocks) spawn_in rx "client$i" taskset -c 1 "$bench_tool/walker" -b ncp-rx ;;
 		tcpdump) spawn_in rx "client$i" taskset -c 1 tcpdump -i ncp-rx -w "${TO:-/dev/null}" -B 16384 -Z root ;;
 		dumpcap) spawn_in rx "client$i" taskset -c 1 dumpcap -q -i ncp-rx -w "${TO:-/dev/null}" -B 16 ;;
 		netsniff-ng) spawn_in rx "client$i" taskset -c 1 netsniff-ng -i ncp-rx -o "${TO:-/dev/null}" -s -S 16MiB ;;
@@ -170,7 +176,7 @@ capture_stop()
 
 	dropped=0
 	if [ "$1" = ncp ]; then
-		wait_for "[ \$((\$(bus_counter published) + \$(bus_counter kernel_drops))) -ge $arrived ]" 5 || :
+		bus_accounts "$arrived"
 		sleep 0.2 # the clients' last frames; none is timed
 		producer_cpu=$(($(cpu_ns producer) - producer_before))
 		dropped=$(bus_counter kernel_drops)
